@@ -1,0 +1,256 @@
+"""Parent side of the Python backend's shared-memory protocol, one channel per stub process.
+
+Every call that can wait releases the GIL. Times are seconds (float) unless named otherwise.
+Datatype numbers are Triton's (``TRITONSERVER_DataType``): BOOL 1 ... BYTES 13, BF16 14.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+class StubError(RuntimeError):
+    """Base of all errors of this module."""
+
+class StubNotHealthy(StubError):
+    """The stub process is dead or stopped answering. Text as upstream: ``Stub process 'X' is not healthy.``"""
+
+class StubTimeout(StubError):
+    """The stub is alive but did not answer within the given time."""
+
+class ModelError(StubError):
+    """The model refused: initialize or auto-complete failed. ``args[0]`` is the stub's text, unchanged."""
+
+class PoolExhausted(StubError):
+    """The region could not grow. Text starts ``Failed to increase the shared memory pool size``."""
+
+class ProtocolError(StubError):
+    """The other side broke the protocol or the region is corrupt."""
+
+@final
+class Release:
+    """One row of the release table."""
+
+    @property
+    def name(self) -> str: ...  # "24.10"
+    @property
+    def server_version(self) -> str: ...  # "2.51.0"
+    @property
+    def family(self) -> str: ...  # "24.10"
+
+RELEASES: tuple[Release, ...]
+
+def find_release(name_or_server_version: str) -> Release:
+    """Row for ``24.10`` or ``2.51.0``; a newer one gives the newest row. Raises ValueError for anything else."""
+
+def encode_bytes(array: np.ndarray) -> bytes:
+    """Object or ``S`` array -> BYTES wire form (4-byte little-endian length, then data, C order)."""
+
+def decode_bytes(data: Any, count: int) -> np.ndarray:
+    """BYTES wire form -> 1-D object array of ``bytes``. Raises ValueError if malformed."""
+
+@final
+class OutputTensor:
+    """A tensor in a region; keeps its block (and the mapping) alive.
+
+    Supports the buffer protocol (read-only, raw bytes).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def datatype(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def byte_size(self) -> int: ...
+    def numpy(self) -> np.ndarray:
+        """Read-only view on the region; BYTES: new object array of ``bytes``; BF16: uint16 view of the raw bits."""
+
+@final
+class Response:
+    @property
+    def outputs(self) -> list[OutputTensor]: ...
+    @property
+    def error(self) -> tuple[int, str] | None:
+        """(TritonError code number, text) or None."""
+    @property
+    def parameters(self) -> str:
+        """JSON object, or "" (releases before 25.02 never send any)."""
+
+# name, datatype number, shape, data: C-contiguous buffer, a bytes object in wire form for BYTES,
+# or an OutputTensor's memory passed on.
+TensorTuple = tuple[str, int, Sequence[int], Any]
+
+@final
+class Request:
+    """One inference request and the responses that arrive for it. Thread-safe."""
+
+    def __init__(
+        self,
+        inputs: Sequence[TensorTuple],
+        requested_outputs: Sequence[str],
+        *,
+        request_id: str = "",
+        correlation_id: int | str = 0,
+        flags: int = 0,
+        timeout_us: int = 0,
+        parameters: str = "{}",
+        model_name: str = "",
+        model_version: int = 1,
+        trace_context: str = "",
+    ) -> None: ...
+    def next_response(self, timeout: float | None = None) -> Response | None:
+        """Next response in order; None when the request is complete and all were taken.
+
+        Raises TimeoutError after `timeout` seconds, StubNotHealthy if the stub died before completing it.
+        """
+    def cancel(self) -> None:
+        """The model's ``is_cancelled()`` answers True from now on."""
+    @property
+    def cancelled(self) -> bool: ...
+    @property
+    def complete(self) -> bool:
+        """The final flag arrived (or the batch failed, or the sender was dropped without a final)."""
+    @property
+    def abandoned(self) -> bool:
+        """Complete, but the model dropped its response sender without sending the final flag."""
+    @property
+    def rescheduled(self) -> bool:
+        """The model asked for the request back (TRITONSERVER_REQUEST_RELEASE_RESCHEDULE) in the last execute."""
+
+@final
+class BlsCall:
+    """A business-logic-scripting call made by the model, waiting for `send`."""
+
+    @property
+    def model_name(self) -> str: ...
+    @property
+    def model_version(self) -> int: ...  # -1: latest
+    @property
+    def decoupled(self) -> bool: ...  # made with decoupled=True
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def correlation_id(self) -> int | str: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def timeout_us(self) -> int: ...
+    @property
+    def parameters(self) -> str: ...
+    @property
+    def requested_outputs(self) -> list[str]: ...
+    @property
+    def inputs(self) -> list[OutputTensor]: ...
+    @property
+    def trace_context(self) -> str: ...
+    @property
+    def cancelled(self) -> bool:
+        """The model called ``cancel()`` on the response iterator (25.04+)."""
+    def send(
+        self,
+        outputs: Sequence[TensorTuple] = (),
+        *,
+        error: tuple[int, str] | None = None,
+        parameters: str = "",
+        final: bool = True,
+    ) -> None:
+        """Deliver one response. A call without ``decoupled`` takes exactly one, final. Tensors are copied.
+
+        The handler may return before the final one was sent and send the rest from any thread.
+        """
+    def send_response(self, response: Response, *, final: bool = True) -> None:
+        """Same, passing on a response of another channel (one copy, region to region)."""
+
+@final
+class MetricCall:
+    """What a model asks of the metrics registry. kind of operation, with its operands."""
+
+    operation: str  # family_new family_delete metric_new metric_delete value increment set observe
+    name: str  # family_new
+    description: str  # family_new
+    kind: int  # family_new: 0 counter, 1 gauge, 2 histogram
+    labels: str  # metric_new: JSON object
+    buckets: list[float]  # metric_new of a histogram
+    has_buckets: bool
+    value: float  # increment, set, observe
+    family: int  # address given to the family
+    metric: int  # address given to the metric
+
+@final
+class ControlCall:
+    operation: str  # load unload ready
+    model_name: str
+    model_version: str  # ready: "" = any
+    config: str  # load: JSON override or ""
+    files: dict[str, bytes]  # load
+    unload_dependents: bool
+
+LogHandler = Callable[[int, str, int, str], None]  # level (0 info 1 warning 2 error 3 verbose), file, line, text
+BlsHandler = Callable[[BlsCall], None]
+MetricHandler = Callable[[MetricCall], int | float | None]  # *_new: address (> 0); value: float. Raise to refuse
+ControlHandler = Callable[[ControlCall], bool | None]  # ready: bool. Raise to refuse
+
+@final
+class Channel:
+    """Region, queues and conversation with one stub process.
+
+    Life: create; `arguments` → someone starts the process; `attach`; `wait_started`; then either
+    `auto_complete` + `finalize`, or `initialize`, `execute` …, `finalize`; `close`. One thread at a time may
+    be inside wait_started/auto_complete/initialize/execute/finalize; everything else is free.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        release: str,
+        region_name: str,
+        shm_default_byte_size: int = 64 << 20,
+        shm_growth_byte_size: int = 64 << 20,
+        queue_size: int = 1000,
+        thread_pool_size: int = 32,
+        decoupled: bool = False,
+        uses_env: bool = False,
+        on_log: LogHandler | None = None,
+        on_bls: BlsHandler | None = None,
+        on_metric: MetricHandler | None = None,
+        on_control: ControlHandler | None = None,
+    ) -> None:
+        """Creates the region, mode 0600. `name` is the instance name used in error texts (argv 8)."""
+    def arguments(self, model_file: str, python_lib: str, runtime_model_dir: str = "DEFAULT") -> list[str]:
+        """argv[1:] of the stub (protocol.md §6.1)."""
+    def attach(self, pid: int) -> None:
+        """Start the service thread and watch this process. Raises StubNotHealthy if it is gone."""
+    def wait_started(self, timeout: float) -> None: ...
+    def auto_complete(self, config_json: str, timeout: float | None = None) -> str: ...
+    def initialize(self, args: Mapping[str, str], timeout: float | None = None) -> None: ...
+    def execute(self, requests: Sequence[Request], timeout: float | None = None) -> None:
+        """Run one batch; returns when the model's execute has returned and its responses were taken over.
+
+        A failed batch is not raised: each request gets it as an error response. A request of a decoupled model, or one answered
+        through a response sender, may still be incomplete on return. Raises StubNotHealthy (every open request
+        fails with it too), StubTimeout (the batch stays in flight: only `close` is allowed then), PoolExhausted (nothing was sent).
+        """
+    def is_ready(self, timeout: float = 5.0) -> bool | None:
+        """The model's is_ready() (26.03+ with one defined), else None. Raises ModelError, StubTimeout."""
+    def finalize(self, timeout: float) -> None:
+        """FinalizeRequest; returns when the process answered it. The process then exits by itself."""
+    def close(self) -> None:
+        """Stop the service threads, fail open requests, unlink the region. Idempotent. Does not kill the process.
+
+        Call it after the process has exited or was killed. Views on outputs stay valid.
+        """
+    @property
+    def region_name(self) -> str: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def free_bytes(self) -> int: ...
+    @property
+    def open_requests(self) -> int:
+        """Requests whose response factory still lives."""
+    @property
+    def alive(self) -> bool:
+        """The attached process exists (pidfd not readable)."""
