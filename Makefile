@@ -1,0 +1,84 @@
+# Every word a developer needs. `make test` and `make demo` start from nothing: Python >= 3.10 with headers, a C++17
+# compiler and make. One environment, .venv; one lock, so that several people can build in one tree.
+
+PYTHON ?= python3
+TORCH  ?= torch==2.13.0
+BIN    := .venv/bin
+UV     := VIRTUAL_ENV=$(CURDIR)/.venv $(CURDIR)/$(BIN)/uv
+NOTEBOOK ?= notebooks/01_first_five_minutes.ipynb
+ARGS   ?=
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+
+CPP     := $(shell find stub -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
+NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/dev/null)
+SUITES  := tests $(wildcard notebooks)
+# Notebooks are tests: their stored outputs must come out again.
+NBVAL   := $(if $(wildcard notebooks),--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg)
+
+.PHONY: help build demo lab test server lint format bench clean
+help:
+	@echo 'make demo    set up, run the first notebook, print its results'
+	@echo 'make lab     set up, open the notebooks in JupyterLab'
+	@echo 'make test    set up (a real server too) and run every test; ARGS="tests/unit -x" to choose'
+	@echo 'make build   bring .venv up to date with the sources'
+	@echo 'make lint    ruff, mypy, clang-format; make format mends what can be mended'
+	@echo 'make bench   measure latencies, print a table'
+	@echo 'make clean   remove builds and .venv'
+
+build:
+	@mkdir -p .venv
+	@flock .venv/.lock $(MAKE) --no-print-directory .venv/.built
+
+.venv/.deps: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(UV) pip install -q --group dev
+	touch $@
+
+# An editable install: Python is used in place, the compiled parts go to site-packages. No link-time
+# optimisation here (RelWithDebInfo), which keeps the edit-build-test loop at seconds; a wheel is Release.
+.venv/.built: .venv/.deps $(NATIVE)
+	$(UV) pip install -q --no-build-isolation -C build-dir=build/dev -C cmake.build-type=RelWithDebInfo \
+	  -C cmake.define.CMAKE_EXPORT_COMPILE_COMMANDS=ON -e .
+	ln -sf build/dev/compile_commands.json compile_commands.json
+	touch $@
+
+# PyTorch is wanted by some tests, is large, and is not always to be had: then those tests say so and are skipped.
+# By pip, which reads the machine's pip settings (a CPU build may be offered there); uv would not.
+.venv/.torch: .venv/.deps
+	$(BIN)/python -m pip install -q --disable-pip-version-check "$(TORCH)" \
+	  || echo 'PyTorch could not be installed; the tests that need it will be skipped' >&2
+	touch $@
+
+server: build
+	@$(BIN)/workbench server install --release 24.10
+	@$(BIN)/workbench server install --release 24.07
+
+demo: build
+	@$(BIN)/python scripts/run_notebook.py $(NOTEBOOK)
+
+lab: build
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+test: build server
+	@flock .venv/.lock $(MAKE) --no-print-directory .venv/.torch
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES) $(NBVAL))
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(if $(CPP),$(BIN)/clang-format --dry-run -Werror $(CPP))
+
+format: build
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(if $(CPP),$(BIN)/clang-format -i $(CPP))
+
+bench: build
+	$(BIN)/python scripts/bench.py $(ARGS)
+
+clean:
+	rm -rf build dist .venv compile_commands.json .ruff_cache .mypy_cache .hypothesis
