@@ -1,0 +1,19 @@
+// Inference requests and batches of them on the wire (protocol.md §5.6 to §5.8, §5.10).
+#pragma once
+
+#include "codec/values.hpp"
+
+namespace wb {
+
+// Release flags start as kReleaseAll. Requested outputs are written sorted and unique.
+Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep);
+// Tensors take references, the rest is copied.
+RequestValue ReadRequest(const std::shared_ptr<Pool>& pool, Handle handle);
+
+Handle WriteRequestBatch(Pool* pool, const std::vector<Handle>& requests, Refs* keep);
+std::vector<Handle> ReadRequestBatch(Pool* pool, Handle handle);
+
+std::uint32_t ReadReleaseFlags(Pool* pool, Handle request);
+void WriteReleaseFlags(Pool* pool, Handle request, std::uint32_t flags);
+
+}  // namespace wb

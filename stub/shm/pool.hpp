@@ -1,0 +1,127 @@
+// Counted objects in a region: allocate, load, release, grow (protocol.md §2).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/layout.hpp"
+#include "shm/region.hpp"
+
+namespace wb {
+
+class Pool;
+
+// One counted reference to one object. Move-only; gives the reference back when destroyed.
+class Ref {
+ public:
+  Ref() = default;
+  Ref(Pool* pool, Handle handle) : pool_(pool), handle_(handle) {}
+  ~Ref() { Reset(); }
+  Ref(Ref&& other) noexcept : pool_(other.pool_), handle_(other.handle_) { other.pool_ = nullptr; }
+  Ref& operator=(Ref&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      pool_ = other.pool_;
+      handle_ = other.handle_;
+      other.pool_ = nullptr;
+    }
+    return *this;
+  }
+
+  explicit operator bool() const { return pool_ != nullptr; }
+  Handle handle() const { return handle_; }
+  char* data() const;
+  template <typename T>
+  T* as() const {
+    return reinterpret_cast<T*>(data());
+  }
+  void Reset() noexcept;
+
+ private:
+  Pool* pool_ = nullptr;
+  Handle handle_ = 0;
+};
+
+// What one side holds while a message is under way.
+using Refs = std::vector<Ref>;
+
+class Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  // Throws PoolExhausted if the file system cannot hold `size` bytes.
+  static std::shared_ptr<Pool> Create(const std::string& name, std::size_t size, std::size_t growth);
+  // Finds what the creator made and refuses loudly where it is missing (another layout of Boost's segment).
+  static std::shared_ptr<Pool> Open(const std::string& name, std::size_t growth);
+
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool();
+
+  // `size` payload bytes, count 1, content undefined. `aligned`: the block starts on a 32-byte boundary.
+  // Throws PoolExhausted, RegionBroken.
+  Ref Allocate(std::size_t size, bool aligned = false);
+  template <typename T>
+  Ref AllocateAs() {
+    Ref ref = Allocate(sizeof(T));
+    Clear(ref.data(), sizeof(T));
+    return ref;
+  }
+  // Takes one more reference. Throws RegionBroken if the handle cannot be an object.
+  Ref Load(Handle handle);
+  // Payload of an object somebody else is known to hold; at least `size` bytes lie inside the region.
+  char* At(Handle handle, std::size_t size);
+  template <typename T>
+  T* At(Handle handle) {
+    return reinterpret_cast<T*>(At(handle, sizeof(T)));
+  }
+  std::uint32_t Count(Handle handle);
+
+  std::size_t FreeBytes();
+  std::size_t Capacity();
+  const std::string& name() const { return region_.name(); }
+  bool Unlink() noexcept { return Region::Unlink(region_.name()); }
+  // After this no lock is taken any more and references are dropped without a trace: the other side died inside.
+  void Abandon() noexcept { broken_ = true; }
+  bool broken() const { return broken_; }
+
+  // Holds the region's lock over several operations; nests.
+  class Guard {
+   public:
+    explicit Guard(Pool* pool);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    Pool* pool_;
+    bool owner_;
+  };
+
+ private:
+  friend class Ref;
+  struct Segment;
+
+  Pool(Region region, std::size_t growth);
+  static void Clear(void* data, std::size_t size);
+  void Follow();
+  char* Address(Handle handle) const { return region_.base() + handle; }
+  void Release(Handle handle) noexcept;
+
+  Region region_;
+  std::size_t growth_;
+  std::unique_ptr<Segment> segment_;
+  pthread_mutex_t* mutex_ = nullptr;
+  std::uint64_t* total_size_ = nullptr;
+  std::atomic<pid_t> lock_owner_{0};
+  std::atomic<bool> broken_{false};
+};
+
+inline char* Ref::data() const { return pool_->Address(handle_) + wire::kOwnershipHeader; }
+inline void Ref::Reset() noexcept {
+  if (pool_) pool_->Release(handle_);
+  pool_ = nullptr;
+}
+
+}  // namespace wb

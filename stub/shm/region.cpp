@@ -1,0 +1,152 @@
+#include "shm/region.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "protocol/error.hpp"
+
+namespace wb {
+
+namespace {
+
+std::string Path(const std::string& name) { return name.empty() || name[0] != '/' ? "/" + name : name; }
+
+std::size_t PageSize() {
+  static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+std::size_t RoundUp(std::size_t value) { return (value + PageSize() - 1) / PageSize() * PageSize(); }
+
+std::string FreeSpace(int fd) {
+  struct statvfs info {};
+  if (fstatvfs(fd, &info) != 0) return "unknown";
+  return std::to_string(static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize);
+}
+
+[[noreturn]] void ThrowExhausted(int fd, std::size_t size, int error) {
+  throw PoolExhausted("Failed to increase the shared memory pool size to " + std::to_string(size) + " bytes, " +
+                      FreeSpace(fd) + " bytes are free there. If you are running in a container, raise its shared " +
+                      "memory with '--shm-size'. Error: " + std::strerror(error));
+}
+
+}  // namespace
+
+Region Region::Create(const std::string& name, std::size_t size) {
+  Unlink(name);
+  Region region;
+  region.name_ = name;
+  region.fd_ = shm_open(Path(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (region.fd_ < 0) throw Error("cannot create shared-memory region '" + name + "': " + std::strerror(errno));
+  // posix_fallocate, not ftruncate: a full file system has to fail here and not as SIGBUS at the first write.
+  const int error = posix_fallocate(region.fd_, 0, static_cast<off_t>(size));
+  if (error != 0) {
+    Unlink(name);
+    ThrowExhausted(region.fd_, size, error);
+  }
+  region.Reserve(size);
+  region.MapTo(size);
+  return region;
+}
+
+Region Region::OpenWith(const std::string& name, bool writable) {
+  Region region;
+  region.name_ = name;
+  region.writable_ = writable;
+  region.fd_ = shm_open(Path(name).c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+  if (region.fd_ < 0) throw Error("cannot open shared-memory region '" + name + "': " + std::strerror(errno));
+  const std::size_t size = region.FileSize();
+  region.Reserve(size);
+  region.MapTo(size);
+  return region;
+}
+
+Region Region::Open(const std::string& name) { return OpenWith(name, true); }
+
+Region Region::OpenReadOnly(const std::string& name) { return OpenWith(name, false); }
+
+bool Region::Unlink(const std::string& name) noexcept { return shm_unlink(Path(name).c_str()) == 0; }
+
+Region::~Region() {
+  if (base_) munmap(base_, reserved_);
+  if (fd_ >= 0) close(fd_);
+}
+
+Region::Region(Region&& other) noexcept { *this = std::move(other); }
+
+Region& Region::operator=(Region&& other) noexcept {
+  std::swap(name_, other.name_);
+  std::swap(fd_, other.fd_);
+  std::swap(writable_, other.writable_);
+  std::swap(base_, other.base_);
+  std::swap(reserved_, other.reserved_);
+  mapped_ = other.mapped_.exchange(mapped_);
+  return *this;
+}
+
+std::size_t Region::FileSize() const {
+  struct stat info {};
+  if (fstat(fd_, &info) != 0) throw Error(std::string("cannot stat shared-memory region: ") + std::strerror(errno));
+  return static_cast<std::size_t>(info.st_size);
+}
+
+void Region::Reserve(std::size_t size) {
+  struct statvfs info {};
+  std::size_t wanted = std::size_t{64} << 30;
+  if (fstatvfs(fd_, &info) == 0 && info.f_blocks > 0) {
+    wanted = static_cast<std::size_t>(info.f_blocks) * info.f_frsize;
+  }
+  constexpr std::size_t kMost = std::size_t{1} << 40;
+  wanted = RoundUp(std::max(std::min(wanted, kMost), size));
+  // Address space may be limited (RLIMIT_AS): then take what can be had, growth beyond it is refused.
+  for (;;) {
+    void* address = mmap(nullptr, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address != MAP_FAILED) {
+      base_ = static_cast<char*>(address);
+      reserved_ = wanted;
+      return;
+    }
+    if (wanted <= RoundUp(size)) throw Error(std::string("cannot reserve address space: ") + std::strerror(errno));
+    wanted = std::max(RoundUp(size), wanted / 2);
+  }
+}
+
+void Region::MapTo(std::size_t new_size) {
+  if (RoundUp(new_size) > reserved_) throw PoolExhausted(
+      "Failed to increase the shared memory pool size to " + std::to_string(new_size) + " bytes: only " +
+      std::to_string(reserved_) + " bytes of address space are reserved for it");
+  const std::size_t start = mapped_ / PageSize() * PageSize();
+  const std::size_t length = RoundUp(new_size) - start;
+  if (length > 0) {
+    void* address = mmap(base_ + start, length, writable_ ? PROT_READ | PROT_WRITE : PROT_READ,
+                         MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(start));
+    if (address == MAP_FAILED) {
+      throw Error("cannot map shared-memory region '" + name_ + "': " + std::strerror(errno));
+    }
+  }
+  mapped_ = new_size;
+}
+
+void Region::Grow(std::size_t new_size) {
+  if (RoundUp(new_size) > reserved_) ThrowExhausted(fd_, new_size, ENOMEM);
+  const int error = posix_fallocate(fd_, 0, static_cast<off_t>(new_size));
+  if (error != 0) ThrowExhausted(fd_, new_size, error);
+  MapTo(new_size);
+}
+
+void Region::Extend(std::size_t new_size) {
+  if (new_size <= mapped_) return;
+  if (new_size > FileSize()) throw RegionBroken("a shared-memory region claims to be larger than its file");
+  MapTo(new_size);
+}
+
+}  // namespace wb

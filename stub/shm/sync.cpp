@@ -1,0 +1,113 @@
+#include "shm/sync.hpp"
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "protocol/error.hpp"
+
+namespace wb {
+
+namespace {
+
+constexpr long kNanosecondsPerSecond = 1000000000L;
+
+timespec Now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now;
+}
+
+bool Before(const timespec& a, const timespec& b) {
+  return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+void CheckLock(int result) {
+  if (result == EOWNERDEAD || result == ENOTRECOVERABLE) {
+    throw RegionBroken("a process died while it held a lock of the shared-memory region");
+  }
+  throw Error(std::string("locking a shared-memory mutex failed: ") + std::strerror(result));
+}
+
+}  // namespace
+
+Deadline Deadline::After(std::chrono::nanoseconds duration) {
+  Deadline deadline;
+  deadline.never_ = false;
+  deadline.time_ = Now();
+  const auto total = duration.count() < 0 ? 0 : duration.count();
+  deadline.time_.tv_sec += static_cast<time_t>(total / kNanosecondsPerSecond);
+  deadline.time_.tv_nsec += static_cast<long>(total % kNanosecondsPerSecond);
+  if (deadline.time_.tv_nsec >= kNanosecondsPerSecond) {
+    deadline.time_.tv_nsec -= kNanosecondsPerSecond;
+    ++deadline.time_.tv_sec;
+  }
+  return deadline;
+}
+
+Deadline Deadline::AfterSeconds(double seconds) {
+  constexpr double kForever = 1e9;  // beyond any session, and still a valid timespec
+  if (!(seconds < kForever)) return Never();
+  return After(std::chrono::nanoseconds(static_cast<long long>(std::llround(seconds * 1e9))));
+}
+
+bool Deadline::passed() const { return !never_ && !Before(Now(), time_); }
+
+Deadline Deadline::Slice(std::chrono::nanoseconds duration) const {
+  Deadline slice = After(duration);
+  return never_ || Before(slice.time_, time_) ? slice : *this;
+}
+
+void InitMutex(pthread_mutex_t* mutex) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(mutex, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
+void InitCondition(pthread_cond_t* condition) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline) {
+  const int result = deadline.is_never() ? pthread_mutex_lock(mutex)
+                                         : pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, deadline.time());
+  if (result == 0) return true;
+  if (result == ETIMEDOUT) return false;
+  if (result == EOWNERDEAD) pthread_mutex_unlock(mutex);  // not made consistent: unusable for everybody from now on
+  CheckLock(result);
+  return false;
+}
+
+void UnlockMutex(pthread_mutex_t* mutex) { pthread_mutex_unlock(mutex); }
+
+bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline) {
+  for (;;) {
+    const int result =
+        deadline.is_never() ? sem_wait(semaphore) : sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
+    if (result == 0) return true;
+    if (errno == ETIMEDOUT) return false;
+    if (errno == EINTR) continue;
+    throw Error(std::string("waiting on a shared-memory semaphore failed: ") + std::strerror(errno));
+  }
+}
+
+bool WaitCondition(pthread_cond_t* condition, pthread_mutex_t* mutex, const Deadline& deadline) {
+  const int result = deadline.is_never()
+                         ? pthread_cond_wait(condition, mutex)
+                         : pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, deadline.time());
+  if (result == 0) return true;
+  if (result == ETIMEDOUT) return false;
+  if (result == EOWNERDEAD) pthread_mutex_unlock(mutex);
+  CheckLock(result);
+  return false;
+}
+
+}  // namespace wb
