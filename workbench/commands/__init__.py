@@ -1,0 +1,46 @@
+"""The command line: ``workbench VERB …``. One file per verb; this one only puts them together.
+
+Exit codes: 0 ok, 1 a check failed or an error was reported, 2 usage, 3 a requirement is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from workbench import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, as one parser."""
+    top = argparse.ArgumentParser(
+        prog="workbench", description="A workbench for Triton models written in Python."
+    )
+    top.add_argument("--version", action="version", version=f"workbench {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    # Verbs are imported here, not above: `workbench --version` should cost nothing.
+    from workbench.commands import server
+
+    server.register(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code.
+
+    A command raises an error with a ``hint``; only this place prints it. An error's ``exit_code`` (1 if it has none)
+    becomes the process's.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except RuntimeError as error:
+        exit_code = getattr(error, "exit_code", None)
+        if exit_code is None:
+            raise
+        print(f"workbench: error: {error}", file=sys.stderr)
+        return int(exit_code)

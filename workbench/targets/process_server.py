@@ -1,0 +1,346 @@
+"""A tritonserver of our own: on loopback, on free ports, in explicit mode, and gone without a trace afterwards."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from workbench.server_install import ServerInstall, find_server, libpython_dir
+
+if TYPE_CHECKING:
+    import tritonclient.grpc
+    import tritonclient.http
+
+_HOST = "127.0.0.1"
+_PORT_ATTEMPTS = 5
+# What the server says when one of its three ports was taken between our asking and its binding.
+_PORT_TAKEN = re.compile(r"Socket '127\.0\.0\.1:\d+' already in use|[Aa]ddress already in use|Failed to bind")
+
+
+class ServerStartError(RuntimeError):
+    """The server did not come up, or died. ``reason`` is one line, ``log_tail`` the end of the server's log."""
+
+    exit_code = 1
+
+    def __init__(self, reason: str, log_tail: str) -> None:
+        super().__init__(f"{reason}\n{log_tail}".rstrip())
+        self.reason = reason
+        self.log_tail = log_tail
+
+
+class ServerProcess:
+    """A tritonserver on a model repository. A context manager: started on entry, stopped on exit.
+
+    The server ends with us, also when this process is killed (see `workbench.targets.server_guard`). Its stubs' regions
+    begin with `region_prefix`, so that they can be told from other servers' and removed.
+
+    Args:
+        repository: Model repository; nothing in it is loaded before `load`.
+        install: The server to start; default `find_server()`.
+        auto_complete: False passes ``--disable-auto-complete-config``.
+        backend_config: Keys of the Python backend, as ``{"shm-default-byte-size": 1 << 20}``.
+        python_env: Prefix of the environment that NVIDIA's stubs shall find their packages in; its ``bin`` goes first on
+            PATH. Default: the installation's reference environment.
+        env: More environment variables for the server and its stubs.
+        extra_args: More arguments for the server.
+        log_path: Where the server's output goes; kept. Default: a file that `stop` reads in and removes.
+        log_verbose: The server's verbosity, 0 to 4.
+        start_timeout: Seconds the server may take to become ready.
+        stop_timeout: Seconds the server may take to end before it is killed.
+    """
+
+    def __init__(
+        self,
+        repository: str | os.PathLike[str],
+        install: ServerInstall | None = None,
+        *,
+        auto_complete: bool = True,
+        backend_config: Mapping[str, str | int] | None = None,
+        python_env: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        extra_args: Sequence[str] = (),
+        log_path: Path | None = None,
+        log_verbose: int = 0,
+        start_timeout: float = 60.0,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        self.repository = Path(repository).resolve()
+        self.install = install or find_server()
+        self.region_prefix = f"wb_srv_{uuid.uuid4().hex[:12]}_"
+        self.http_port = self.grpc_port = self.metrics_port = 0
+        self.pid: int | None = None
+        self._auto_complete = auto_complete
+        self._backend_config = {"shm-region-prefix-name": self.region_prefix, **(backend_config or {})}
+        self._python_env = python_env or self.install.reference_env
+        self._env = dict(env or {})
+        self._extra_args = list(extra_args)
+        self._log_path = log_path
+        self._log_verbose = log_verbose
+        self._start_timeout = start_timeout
+        self._stop_timeout = stop_timeout
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._log_file: Path | None = log_path
+        self._log_kept = ""
+        self._version = ""
+
+    # Life.
+
+    def __enter__(self) -> ServerProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready.
+
+        Raises:
+            ServerStartError: it ended, did not become ready in time, or found no free ports in several tries.
+        """
+        if self._guard is not None:
+            raise RuntimeError("this server is running already")
+        for attempt in range(_PORT_ATTEMPTS):
+            self._spawn()
+            try:
+                self.wait_ready(self._start_timeout)
+                return
+            except ServerStartError as error:
+                self.stop()
+                if attempt + 1 == _PORT_ATTEMPTS or not _PORT_TAKEN.search(error.log_tail):
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until the server answers as ready. Raises ServerStartError if it died or `timeout` seconds passed."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if not self.running:
+                raise ServerStartError(f"tritonserver ended with {self._ending()}", self._log_tail())
+            if self._answers_ready():
+                return
+            time.sleep(0.02)
+        raise ServerStartError(f"tritonserver was not ready after {timeout:g} s", self._log_tail())
+
+    def stop(self) -> None:
+        """End the server, its stubs and their regions; returns when they are gone. May be called again."""
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        assert guard.stdin is not None
+        assert guard.stdout is not None
+        guard.stdin.close()
+        try:
+            guard.wait(self._stop_timeout + 10)  # the guard itself keeps to stop_timeout, and then cleans up
+        except subprocess.TimeoutExpired:
+            guard.kill()
+            guard.wait()
+        guard.stdout.close()
+        self.pid = None
+        if self._log_path is None and self._log_file is not None:
+            self._log_kept = self._log_file.read_text(errors="replace")
+            self._log_file.unlink()
+            self._log_file = None
+
+    @property
+    def running(self) -> bool:
+        """The server process exists."""
+        return self._guard is not None and self._guard.poll() is None
+
+    # Talk.
+
+    @property
+    def version(self) -> str:
+        """The server's own version, as ``2.51.0``; known after `start`."""
+        return self._version
+
+    @property
+    def http_address(self) -> str:
+        """``127.0.0.1:PORT`` of the HTTP endpoint."""
+        return f"{_HOST}:{self.http_port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """``127.0.0.1:PORT`` of the gRPC endpoint."""
+        return f"{_HOST}:{self.grpc_port}"
+
+    def http(self, **options: Any) -> tritonclient.http.InferenceServerClient:
+        """A new HTTP client; a context manager. Use each in one thread only."""
+        import tritonclient.http
+
+        return tritonclient.http.InferenceServerClient(self.http_address, **options)
+
+    def grpc(self, **options: Any) -> tritonclient.grpc.InferenceServerClient:
+        """A new gRPC client; a context manager."""
+        import tritonclient.grpc
+
+        return tritonclient.grpc.InferenceServerClient(self.grpc_address, **options)
+
+    def load(
+        self,
+        name: str,
+        config: Mapping[str, Any] | str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Load a model of the repository, or load it again.
+
+        A server answers a second load with an unchanged config with success and may keep serving the old code; change
+        the config, if only a parameter, to be sure.
+
+        Args:
+            name: Its folder in the repository.
+            config: Model config in place of config.pbtxt, as a mapping or as JSON.
+            files: Path inside the model's folder → content; needs `config`. Nothing of the folder is used then.
+
+        Raises:
+            tritonclient.utils.InferenceServerException: the server refused; the text is the server's.
+        """
+        text = config if isinstance(config, str) or config is None else json.dumps(config)
+        named = {f"file:{path}": content for path, content in files.items()} if files else None
+        with self.http(network_timeout=300.0) as client:
+            client.load_model(name, config=text, files=named)
+
+    def unload(self, name: str, timeout: float = 30.0) -> None:
+        """Unload a model and wait until no version of it is left.
+
+        Raises:
+            TimeoutError: `timeout` seconds passed.
+            tritonclient.utils.InferenceServerException: the server refused; the text is the server's.
+        """
+        with self.http() as client:
+            client.unload_model(name)
+            deadline = time.monotonic() + timeout
+            while time.monotonic() < deadline:
+                index = client.get_model_repository_index()
+                if not any(
+                    row["name"] == name and row.get("state") not in ("UNAVAILABLE", None) for row in index
+                ):
+                    return
+                time.sleep(0.01)
+        raise TimeoutError(f"model {name} is still there {timeout:g} s after the server agreed to unload it")
+
+    def log_text(self) -> str:
+        """Everything the server and its stubs have written so far; also after `stop`."""
+        if self._log_file is None:
+            return self._log_kept
+        try:
+            return self._log_file.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    # Inside.
+
+    def _spawn(self) -> None:
+        self.http_port, self.grpc_port, self.metrics_port = _free_ports(3)
+        if self._log_path is None:
+            handle, name = tempfile.mkstemp(prefix="wb-tritonserver-", suffix=".log")
+            os.close(handle)
+            self._log_file = Path(name)
+        guard_file = resources.files("workbench") / "targets" / "server_guard.py"
+        self._guard = subprocess.Popen(
+            # -I -S: no settings of the user's and no site-packages; it needs neither, and starts faster.
+            [
+                *(sys.executable, "-I", "-S", str(guard_file)),
+                *(str(self._stop_timeout), self.region_prefix, str(self._log_file), "--"),
+                *self._command(),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment(),
+            start_new_session=True,
+        )
+        assert self._guard.stdout is not None
+        word, _, rest = self._guard.stdout.readline().decode().strip().partition(" ")
+        if word != "pid":
+            self.stop()
+            raise ServerStartError(f"{self.install.binary} cannot be started: {rest}", "")
+        self.pid = int(rest)
+
+    def _command(self) -> list[str]:
+        command = [
+            str(self.install.binary),
+            f"--model-repository={self.repository}",
+            f"--backend-directory={self.install.backends}",
+            "--model-control-mode=explicit",
+            f"--id={self.region_prefix}",
+            f"--http-address={_HOST}",
+            f"--grpc-address={_HOST}",
+            f"--metrics-address={_HOST}",
+            f"--http-port={self.http_port}",
+            f"--grpc-port={self.grpc_port}",
+            f"--metrics-port={self.metrics_port}",
+            f"--exit-timeout-secs={max(1, int(self._stop_timeout))}",
+        ]
+        command += [f"--backend-config=python,{key}={value}" for key, value in self._backend_config.items()]
+        if not self._auto_complete:
+            command.append("--disable-auto-complete-config")
+        if self._log_verbose:
+            command.append(f"--log-verbose={self._log_verbose}")
+        return command + self._extra_args
+
+    def _environment(self) -> dict[str, str]:
+        env = dict(os.environ)
+        library = libpython_dir()
+        if library:
+            env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, (str(library), env.get("LD_LIBRARY_PATH"))))
+        if self._python_env:
+            env["PATH"] = os.pathsep.join((str(self._python_env / "bin"), env.get("PATH", os.defpath)))
+        env.update(self._env)
+        return env
+
+    def _answers_ready(self) -> bool:
+        connection = http.client.HTTPConnection(_HOST, self.http_port, timeout=5)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                return False
+            connection.request("GET", "/v2")
+            about = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+        # Someone else's server may have got the port first; then ours is about to end with a bind error.
+        if about.get("name") != self.region_prefix:
+            return False
+        self._version = about["version"]
+        return True
+
+    def _ending(self) -> str:
+        code = self._guard.poll() if self._guard else None
+        if code is None:
+            return "no exit code"
+        return f"signal {code - 128}" if code > 128 else f"exit code {code}"
+
+    def _log_tail(self, lines: int = 20) -> str:
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((_HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
