@@ -1,0 +1,189 @@
+#include "runtime/bls.hpp"
+
+#include <cstdio>
+
+#include "codec/response.hpp"
+#include "codec/text.hpp"
+#include "shm/turn.hpp"
+
+namespace wb {
+
+ResponseIterator::ResponseIterator(Stub* stub, ResponseValue first) : stub_(stub), id_(first.id) {
+  const bool last = first.is_last || id_ == 0;
+  if (id_ != 0) stream_ = stub->streams().Get(id_);
+  responses_.push_back(std::make_shared<PyResponse>(std::move(first)));
+  if (last) Settle();
+}
+
+ResponseIterator::~ResponseIterator() {
+  if (!stream_) return;
+  // Destructors run with the GIL, and the model may be the one that sends what is waited for.
+  auto* stub = stub_;
+  const auto id = id_;
+  auto stream = std::move(stream_);
+  std::thread([stub, id, stream] {
+    for (bool last = false; !last;) {
+      std::unique_lock<std::mutex> lock(stream->mutex);
+      stream->changed.wait(lock, [&] { return !stream->arrived.empty(); });
+      last = stream->arrived.front().is_last;
+      stream->arrived.pop_front();
+    }
+    stub->streams().Forget(id);
+    stub->jobs().Push([stub, id] { stub->link().Cleanup(Command::kBlsCleanup, id); });
+  }).detach();
+}
+
+ResponseValue ResponseIterator::Await() {
+  std::unique_lock<std::mutex> lock(stream_->mutex);
+  stream_->changed.wait(lock, [this] { return !stream_->arrived.empty(); });
+  ResponseValue response = std::move(stream_->arrived.front());
+  stream_->arrived.pop_front();
+  return response;
+}
+
+void ResponseIterator::Settle() {
+  if (!stream_) return;
+  stream_ = nullptr;
+  stub_->streams().Forget(id_);
+  stub_->jobs().Push([stub = stub_, id = id_] { stub->link().Cleanup(Command::kBlsCleanup, id); });
+}
+
+std::shared_ptr<PyResponse> ResponseIterator::Next() {
+  if (position_ < responses_.size()) return responses_[position_++];
+  if (!stream_) {
+    at_end_ = true;
+    return nullptr;
+  }
+  ResponseValue response;
+  {
+    py::gil_scoped_release release;
+    response = Await();
+  }
+  const bool last = response.is_last;
+  responses_.push_back(std::make_shared<PyResponse>(std::move(response)));
+  ++position_;
+  if (last) Settle();
+  return responses_.back();
+}
+
+void ResponseIterator::Restart() {
+  if (!at_end_) return;
+  at_end_ = false;
+  position_ = 0;
+}
+
+void ResponseIterator::Cancel() {
+  if (!stream_) return;
+  py::gil_scoped_release release;
+  stub_->link().CancelBls(id_);
+}
+
+void PushReceiver::Start(std::function<Readiness()> is_ready) {
+  is_ready_ = std::move(is_ready);
+  thread_ = std::thread([this] { Run(); });
+}
+
+void PushReceiver::Stop() {
+  if (!thread_.joinable()) return;
+  stub_->link().StopPushes();
+  thread_.join();
+}
+
+void PushReceiver::Run() {
+  for (;;) {
+    const Handle handle = stub_->link().NextPush();
+    if (handle == 0) return;
+    try {
+      Dispatch(handle);
+    } catch (const std::exception& error) {
+      // An exception here must not end the process: the message is lost, the model lives on.
+      WB_STUB_LOG(*stub_, LogLevel::kError, std::string("a message of the parent was lost: ") + error.what());
+    }
+  }
+}
+
+void PushReceiver::Dispatch(Handle handle) {
+  const Envelope envelope = Envelope::Load(stub_->pool(), stub_->release(), handle);
+  switch (envelope.command()) {
+    case Command::kInferStreamExecResponse: TakeStreamResponse(envelope); break;
+    case Command::kCudaPoolInitialize: RefuseCudaPool(envelope); break;
+    case Command::kUserReadiness:
+      // The model's function may take seconds, and this thread also carries BLS responses.
+      std::thread([this, handle, held = std::make_shared<Ref>(stub_->pool()->Load(handle))] {
+        try {
+          AnswerReadiness(handle);
+        } catch (const std::exception& error) {
+          WB_STUB_LOG(*stub_, LogLevel::kError, std::string("a readiness answer was lost: ") + error.what());
+        }
+      }).detach();
+      break;
+    default:
+      WB_STUB_LOG(*stub_, LogLevel::kError,
+                  "unexpected message " + std::string(Name(envelope.command())) + " from the parent");
+  }
+}
+
+void PushReceiver::TakeStreamResponse(const Envelope& envelope) {
+  Pool* pool = stub_->pool();
+  const Release& release = stub_->release();
+  auto* turn = pool->At<wire::ResponseBatch>(envelope.args());
+  const ResponseBatchValue batch = ReadResponseBatch(pool, release, envelope.args());
+  ResponseValue response;
+  if (!batch.responses.empty() && batch.responses.front() != 0) {
+    response = ReadResponse(stub_->link().pool(), release, batch.responses.front());
+  }
+  if (batch.has_error) response.error = ErrorValue{ErrorCode::kInternal, batch.error};
+  if (response.id != 0) {
+    const auto stream = stub_->streams().Get(response.id);
+    {
+      std::lock_guard<std::mutex> lock(stream->mutex);
+      stream->arrived.push_back(std::move(response));
+    }
+    stream->changed.notify_all();
+  }
+  SharedLock lock(envelope.mutex());
+  turn->waiting_on_stub = true;
+  pthread_cond_broadcast(envelope.condition());
+}
+
+void PushReceiver::RefuseCudaPool(const Envelope& envelope) {
+  // No CUDA here: both sides then fall back to handles of single allocations, as the protocol has it.
+  Pool* pool = stub_->pool();
+  auto* message = pool->At<wire::CudaPool>(envelope.args());
+  Refs keep;
+  const Handle error = WriteString(pool, "this stub uses no CUDA driver", &keep);
+  SharedLock lock(envelope.mutex());
+  message->error = error;
+  message->is_error_set = true;
+  message->has_error = true;
+  message->waiting_on_stub = true;
+  pthread_cond_broadcast(envelope.condition());
+  Await(envelope.condition(), envelope.mutex(), Watch{}, "the parent", [&] { return !message->waiting_on_stub; });
+}
+
+void PushReceiver::AnswerReadiness(Handle handle) {
+  Pool* pool = stub_->pool();
+  const Envelope envelope = Envelope::Load(pool, stub_->release(), handle);
+  auto* message = pool->At<wire::UserReadiness>(envelope.args());
+  const Ref payload = pool->Load(envelope.args());
+  const Readiness readiness = is_ready_();
+  Refs keep;
+  const Handle error = readiness.error.empty() ? 0 : WriteString(pool, readiness.error, &keep);
+  SharedLock lock(envelope.mutex());
+  message->is_ready = readiness.is_ready;
+  message->function_exists = true;
+  message->has_error = error != 0;
+  message->is_error_set = error != 0;
+  message->error = error;
+  message->waiting_on_stub = true;
+  pthread_cond_broadcast(envelope.condition());
+  Watch watch;
+  watch.deadline = Deadline::AfterSeconds(5);
+  try {
+    Await(envelope.condition(), envelope.mutex(), watch, "the parent", [&] { return !message->waiting_on_stub; });
+  } catch (const TimedOut&) {
+    // The parent gave up on this query; its late answer stays in the message for whoever still waits.
+  }
+}
+
+}  // namespace wb

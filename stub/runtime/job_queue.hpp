@@ -1,0 +1,34 @@
+// A thread that does small jobs in order: log lines and clean-ups that must not hold up the model.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace wb {
+
+class JobQueue {
+ public:
+  ~JobQueue() { Stop(); }
+
+  void Start();
+  // Jobs pushed while the queue does not run are dropped.
+  void Push(std::function<void()> job);
+  // Does what is queued, then ends the thread. Idempotent. Call without the GIL.
+  void Stop();
+  bool running();
+
+ private:
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> jobs_;
+  std::thread thread_;
+  bool running_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace wb

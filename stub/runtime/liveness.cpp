@@ -1,0 +1,52 @@
+#include "runtime/liveness.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "shm/sync.hpp"
+
+namespace wb {
+
+namespace {
+constexpr auto kTick = std::chrono::milliseconds(300);
+constexpr int kExitParentGone = 1;
+}  // namespace
+
+void Liveness::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Liveness::Stop() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Liveness::Run() {
+  // The content of the health message means nothing; that it comes does. Kept until this thread ends.
+  const Ref message = stub_->pool()->AllocateAs<wire::Message>();
+  stub_->link().Answer(message.handle());
+  wire::Control* control = stub_->link().control();
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stopping_) {
+    lock.unlock();
+    {
+      SharedLock health(&control->stub_health_mutex);
+      control->stub_health = true;
+    }
+    if (stub_->link().parent_gone()) {
+      WB_STUB_LOG(*stub_, LogLevel::kInfo, "Non-graceful termination detected. ");
+      stub_->pool()->Unlink();
+      _exit(kExitParentGone);
+    }
+    lock.lock();
+    changed_.wait_for(lock, kTick, [this] { return stopping_; });
+  }
+}
+
+}  // namespace wb

@@ -1,0 +1,19 @@
+// Python exceptions as text: the form that crosses to a server, and the one for people.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+namespace wb {
+
+namespace py = pybind11;
+
+// "<Type>: <message>\n\nAt:\n  <file>(<line>): <function>\n…", innermost frame first (pb_utils.md §6.2).
+std::string WireText(const py::handle& exception);
+// The standard traceback, with causes.
+std::string TracebackText(const py::handle& exception);
+// The exception of a caught error, normalised, as an object.
+py::object ExceptionOf(const py::error_already_set& error);
+
+}  // namespace wb
