@@ -1,5 +1,6 @@
 # Every word a developer needs. `make test` and `make demo` start from nothing: Python >= 3.10 with headers, a C++17
-# compiler and make. One environment, .venv; one lock, so that several people can build in one tree.
+# compiler and make. One environment, .venv; one lock (uv has another, .venv/.lock), so that several people can
+# build in one tree.
 
 PYTHON ?= python3
 TORCH  ?= torch==2.13.0
@@ -29,7 +30,7 @@ help:
 
 build:
 	@mkdir -p .venv
-	@flock .venv/.lock $(MAKE) --no-print-directory .venv/.built
+	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.built
 
 .venv/.deps: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -63,7 +64,7 @@ lab: build
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 test: build server
-	@flock .venv/.lock $(MAKE) --no-print-directory .venv/.torch
+	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.torch
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES) $(NBVAL))
 
 lint: build
