@@ -8,8 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import leaks
-from workbench.server_install import ServerInstall, ServerUnavailableError, find_server, install_server
-from workbench.server_install import ServerInstallError
+from workbench.server_install import (
+    ServerInstall,
+    ServerInstallError,
+    ServerUnavailableError,
+    find_server,
+    install_server,
+)
 
 leaks.mark_this_run()
 

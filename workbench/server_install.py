@@ -1,9 +1,10 @@
 """Find a Triton server on this machine, or fetch one into our cache.
 
-NVIDIA publishes the server only as a container image, but the PyPI wheel ``nvidia-pytriton`` carries a complete one.
-As a dependency that wheel would pin old versions of NumPy and of the client, so it is unpacked aside, without its
-dependencies, into ``$XDG_CACHE_HOME/triton-workbench/servers``. Beside it lies the *reference environment*, a virtual
-environment with ``numpy<2``: NVIDIA's stubs up to 24.10 return zero-length tensors, without an error, under NumPy 2.
+NVIDIA publishes the server only as a container image, but the PyPI wheel ``nvidia-pytriton`` carries a
+complete one. As a dependency that wheel would pin old versions of NumPy and of the client, so it is
+unpacked aside, without its dependencies, into ``$XDG_CACHE_HOME/triton-workbench/servers``. Beside it lies
+the *reference environment*, a virtual environment with ``numpy<2``: NVIDIA's stubs up to 24.10 return
+zero-length tensors, without an error, under NumPy 2.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.errors import WorkbenchError
+
 #: release → (version of nvidia-pytriton, server version). Newest first: the first is the default.
 PACKAGES: dict[str, tuple[str, str]] = {
     "24.10": ("0.7.0", "2.51.0"),
@@ -38,14 +41,10 @@ _TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 Progress = Callable[[str], None]
 
 
-class ServerInstallError(RuntimeError):
-    """No usable server: the text says which and why, and ends with a ``hint:`` line."""
+class ServerInstallError(WorkbenchError):
+    """No usable server: the text says which and why."""
 
     exit_code = 3
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(f"{message}\nhint: {hint}")
-        self.hint = hint
 
 
 class ServerUnavailableError(ServerInstallError):
@@ -61,7 +60,8 @@ class ServerInstall:
         root: The installation's folder, ``/opt/tritonserver`` in the server image.
         backends: What goes to ``--backend-directory``.
         release: ``24.10`` and so on; None where the installation does not say.
-        reference_env: Virtual environment with ``numpy<2`` for NVIDIA's stubs; None for an installation not of our making.
+        reference_env: Virtual environment with ``numpy<2`` for NVIDIA's stubs; None for an installation not
+            of our making.
     """
 
     binary: Path
@@ -90,7 +90,8 @@ def find_server(release: str | None = None) -> ServerInstall:
     """The server to use: ``TRITON_SERVER`` (binary or folder), PATH, ``/opt/tritonserver``, then our cache.
 
     Args:
-        release: Accept this release only, as ``24.10``. Default: whichever comes first; of the cache, the newest.
+        release: Accept this release only, as ``24.10``. Default: whichever comes first; of the cache, the
+            newest.
 
     Raises:
         ServerInstallError: none was found, or ``TRITON_SERVER`` names something that is not a server.
@@ -103,7 +104,8 @@ def find_server(release: str | None = None) -> ServerInstall:
     if release is None or release in PACKAGES:
         hint = f"run `workbench server install{f' --release {release}' if release else ''}`, or {hint}"
     raise ServerInstallError(
-        f"no {wanted} on this machine (looked at TRITON_SERVER, PATH, /opt/tritonserver and {cache_dir()})", hint
+        f"no {wanted} on this machine (looked at TRITON_SERVER, PATH, /opt/tritonserver and the cache)",
+        hint=hint,
     )
 
 
@@ -114,7 +116,7 @@ def _candidates() -> Iterator[ServerInstall]:
         if install is None:
             raise ServerInstallError(
                 f"TRITON_SERVER is {named!r}, where there is no tritonserver",
-                "set it to the binary or to the folder that holds bin/tritonserver, or unset it",
+                hint="set it to the binary or to the folder that holds bin/tritonserver, or unset it",
             )
         yield install
     on_path = shutil.which("tritonserver")
@@ -173,12 +175,14 @@ def install_server(
 ) -> ServerInstall:
     """Fetch a server into our cache, unless it is there, and try it.
 
-    The work is done in a folder of its own, which takes its final name only after the server has started and told
-    its version: an interrupted or failed install leaves nothing that could be mistaken for a server.
+    The work is done in a folder of its own, which takes its final name only after the server has started
+    and told its version: an interrupted or failed install leaves nothing that could be mistaken for a
+    server.
 
     Args:
         release: One of `PACKAGES`.
-        directory: Folder to use in place of `cache_dir()`. Such a server is found through ``TRITON_SERVER`` only.
+        directory: Folder to use in place of `cache_dir()`. Such a server is found through ``TRITON_SERVER``
+            only.
         progress: Called with a line of text before each slow step.
 
     Raises:
@@ -186,7 +190,7 @@ def install_server(
     """
     if release not in PACKAGES:
         raise ServerInstallError(
-            f"there is no package of Triton {release}", f"choose one of {', '.join(PACKAGES)}"
+            f"there is no package of Triton {release}", hint=f"choose one of {', '.join(PACKAGES)}"
         )
     base = (directory or cache_dir()).expanduser().resolve()
     place = _place(release, base)
@@ -220,7 +224,7 @@ def _fill(work: Path, place: Path, release: str, progress: Progress) -> None:
         have = sorted((p.name for p in stub.parents[1].iterdir()), key=lambda name: int(name.split(".")[1]))
         raise ServerUnavailableError(
             f"Triton {release}'s package has no stub for Python {_MINOR}, only for {', '.join(have)}",
-            "run the workbench with one of these, or set TRITON_SERVER to an installation that has one",
+            hint="run the workbench with one of these, or set TRITON_SERVER to an installation that has one",
         )
     target = shutil.copy(stub, root / "backends" / "python")
     Path(target).chmod(0o755)
@@ -254,13 +258,13 @@ def _try(work: Path, version: str) -> None:
                 answer = server.version
         except ServerStartError as error:
             raise ServerInstallError(
-                f"the fetched server does not start: {error.reason}",
-                f"its log said:\n{error.log_tail}",
+                f"the fetched server does not start: {error.reason}\n{error.log_tail}",
+                hint="`ldd` on the tritonserver binary shows a library that is missing",
             ) from error
     if answer != version:
         raise ServerInstallError(
             f"the fetched server says version {answer}, {version} was expected",
-            "report this: the package has changed",
+            hint="report this: the package has changed",
         )
 
 
@@ -268,17 +272,19 @@ def _check_machine(release: str) -> None:
     hint = "set TRITON_SERVER to a server of this machine, or connect to one elsewhere"
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise ServerUnavailableError(
-            f"Triton {release}'s package is for Linux on x86_64, this is {sys.platform} on {platform.machine()}", hint
+            f"Triton {release}'s package is for Linux on x86_64, "
+            f"this is {sys.platform} on {platform.machine()}",
+            hint=hint,
         )
     name, _, number = (os.confstr("CS_GNU_LIBC_VERSION") or "none 0").partition(" ")
     if name != "glibc" or tuple(map(int, number.split("."))) < (2, 35):
         raise ServerUnavailableError(
-            f"Triton {release}'s package needs glibc 2.35 or newer, this is {name} {number}", hint
+            f"Triton {release}'s package needs glibc 2.35 or newer, this is {name} {number}", hint=hint
         )
     if libpython_dir() is None and sys.version_info < (3, 13):  # the stub for 3.13 carries its own
         raise ServerUnavailableError(
             f"NVIDIA's stub needs the shared library of Python {_MINOR}, and {sys.base_prefix} has none",
-            "use a Python built with --enable-shared (on Debian: apt install libpython3-dev)",
+            hint="use a Python built with --enable-shared (on Debian: apt install libpython3-dev)",
         )
 
 
@@ -293,16 +299,22 @@ def _pip(*arguments: str, python: Path | None = None) -> None:
         command = [uv, "pip", *arguments, *(target or ["--python", sys.executable]), "-q"]
     else:
         raise ServerUnavailableError(
-            "neither pip nor uv is at hand to fetch the server", "run `python -m ensurepip` and try again"
+            "neither pip nor uv is at hand to fetch the server",
+            hint="run `python -m ensurepip` and try again",
         )
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         raise ServerUnavailableError(
             f"`{' '.join(arguments)}` failed: " + "\n  ".join(lines[-5:] or ["no output"]),
-            "check the network and pip's settings (`pip config list`), then run the command again",
+            hint="check the network and pip's settings (`pip config list`), then run the command again",
         )
 
 

@@ -60,9 +60,8 @@ class TestFind:
         with pytest.raises(ServerInstallError) as caught:
             find_server()
 
-        text = str(caught.value)
-        assert str(nowhere / "cache" / "triton-workbench" / "servers") in text
-        assert text.splitlines()[-1].startswith("hint: run `workbench server install`")
+        assert "TRITON_SERVER, PATH, /opt/tritonserver and the cache" in str(caught.value)
+        assert caught.value.hint.startswith("run `workbench server install`")
 
     def test_variable_before_path_before_cache(self, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cached = fake_server(
@@ -95,7 +94,7 @@ class TestFind:
         self, nowhere: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TRITON_SERVER", str(nowhere))
-        with pytest.raises(ServerInstallError, match="TRITON_SERVER is .* where there is no tritonserver"):
+        with pytest.raises(ServerInstallError, match=r"TRITON_SERVER is .* where there is no tritonserver"):
             find_server()
 
     def test_release_is_read_from_the_installation_and_demanded(
@@ -141,8 +140,9 @@ class TestInstall:
         assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
     def test_unknown_release_names_the_known_ones(self, tmp_path: Path) -> None:
-        with pytest.raises(ServerInstallError, match=r"hint: choose one of 24\.10, 24\.07"):
+        with pytest.raises(ServerInstallError, match=r"no package of Triton 21\.08") as caught:
             install_server("21.08", tmp_path)
+        assert caught.value.hint == "choose one of 24.10, 24.07"
 
     def test_command_tells_as_json(
         self, triton_2410: ServerInstall, capsys: pytest.CaptureFixture[str]
@@ -217,9 +217,7 @@ class TestServerProcess:
     def test_backend_config_and_environment_reach_the_stub(
         self, tmp_path: Path, triton_2410: ServerInstall
     ) -> None:
-        source = "import os\n" + IDENTITY_SOURCE.replace(
-            "    def execute", "    def initialize(self, args):\n        print('says', os.environ['WB_SAYS'])\n\n    def execute"
-        )
+        source = f"import os\nprint('says', os.environ['WB_SAYS'])\n{IDENTITY_SOURCE}"
         write_model(tmp_path, "identity", source)
         with ServerProcess(
             tmp_path, triton_2410, backend_config={"shm-default-byte-size": 8 << 20}, env={"WB_SAYS": "hello"}
@@ -241,7 +239,7 @@ class TestServerProcess:
         binary = fake_server(tmp_path / "bad")
         binary.write_bytes(b"\x7fELF")
         install = ServerInstall(binary, tmp_path / "bad", tmp_path / "bad" / "backends", None, None)
-        with pytest.raises(ServerStartError, match="cannot be started: .*Exec format error"):
+        with pytest.raises(ServerStartError, match=r"cannot be started: .*Exec format error"):
             ServerProcess(tmp_path, install).start()
 
     def test_taken_port_is_tried_again_with_another(
@@ -252,7 +250,7 @@ class TestServerProcess:
         free_ports = process_server._free_ports
         with ServerProcess(tmp_path, triton_2410) as first:
             for taken in (first.http_port, first.grpc_port, first.metrics_port):
-                handed_out = []
+                handed_out: list[list[int]] = []
 
                 def ports(count: int, taken: int = taken, log: list[list[int]] = handed_out) -> list[int]:
                     chosen = free_ports(count)

@@ -1,8 +1,8 @@
 """What a test may not leave behind: processes, and shared-memory regions.
 
-Other test runs may be at work on the same machine, so "new since the test began" is not enough. A process is ours if
-it descends from this one or carries this run's mark in its environment, which also finds those whose parent is gone. A
-region is *not* ours while a process that is not ours has it mapped.
+Other test runs may be at work on the same machine, so "new since the test began" is not enough. A process
+is ours if it descends from this one or carries this run's mark in its environment, which also finds those
+whose parent is gone. A region is *not* ours while a process that is not ours has it mapped.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Snapshot:
 
 
 def _regions() -> list[str]:
-    return [name for name in os.listdir(_SHM) if name.startswith(REGION_PREFIXES)]
+    return [entry.name for entry in _SHM.iterdir() if entry.name.startswith(REGION_PREFIXES)]
 
 
 def _our_processes() -> list[psutil.Process]:

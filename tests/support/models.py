@@ -33,7 +33,7 @@ def write_model(
     config: str | None = IDENTITY_CONFIG,
     version: int = 1,
 ) -> Path:
-    """Write one model into a repository; gives the model's folder. `config` None: no config.pbtxt (auto-complete)."""
+    """Write one model into a repository; gives the model's folder. `config` None: no config.pbtxt."""
     folder = repository / name
     (folder / str(version)).mkdir(parents=True)
     (folder / str(version) / "model.py").write_text(source)

@@ -28,19 +28,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit code.
-
-    A command raises an error with a ``hint``; only this place prints it. An error's ``exit_code`` (1 if it has none)
-    becomes the process's.
-    """
+    """Run one command; gives the exit code. The only place that prints an error."""
     arguments = parser().parse_args(argv)
+    from workbench.errors import WorkbenchError
+
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
-    except RuntimeError as error:
-        exit_code = getattr(error, "exit_code", None)
-        if exit_code is None:
-            raise
+    except WorkbenchError as error:
         print(f"workbench: error: {error}", file=sys.stderr)
-        return int(exit_code)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code

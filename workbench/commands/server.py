@@ -24,10 +24,12 @@ def register(verbs: Verbs) -> None:
     install = actions.add_parser(
         "install",
         help="fetch a server into the cache and try it",
-        description="Fetch a Triton server (about 145 MB) from PyPI into the cache, make an environment for its stubs, "
-        "and start it once. Does nothing if it is there.",
+        description="Fetch a Triton server (about 145 MB) from PyPI into the cache, make an environment for "
+        "its stubs, and start it once. Does nothing if it is there.",
     )
-    install.add_argument("--release", choices=list(PACKAGES), default=DEFAULT_RELEASE, help="default: %(default)s")
+    install.add_argument(
+        "--release", choices=list(PACKAGES), default=DEFAULT_RELEASE, help="default: %(default)s"
+    )
     install.add_argument("--dir", type=Path, metavar="FOLDER", help="use this folder in place of the cache")
     install.add_argument("--json", action="store_true", help="print the result as JSON")
     install.set_defaults(run=_install)

@@ -1,4 +1,4 @@
-"""A tritonserver of our own: on loopback, on free ports, in explicit mode, and gone without a trace afterwards."""
+"""A tritonserver of our own: on loopback, on free ports, in explicit mode, gone without a trace."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from workbench.errors import WorkbenchError
 from workbench.server_install import ServerInstall, find_server, libpython_dir
 
 if TYPE_CHECKING:
@@ -30,10 +33,8 @@ _PORT_ATTEMPTS = 5
 _PORT_TAKEN = re.compile(r"Socket '127\.0\.0\.1:\d+' already in use|[Aa]ddress already in use|Failed to bind")
 
 
-class ServerStartError(RuntimeError):
-    """The server did not come up, or died. ``reason`` is one line, ``log_tail`` the end of the server's log."""
-
-    exit_code = 1
+class ServerStartError(WorkbenchError):
+    """The server did not come up, or died. ``reason`` is one line, ``log_tail`` the end of its log."""
 
     def __init__(self, reason: str, log_tail: str) -> None:
         super().__init__(f"{reason}\n{log_tail}".rstrip())
@@ -44,16 +45,16 @@ class ServerStartError(RuntimeError):
 class ServerProcess:
     """A tritonserver on a model repository. A context manager: started on entry, stopped on exit.
 
-    The server ends with us, also when this process is killed (see `workbench.targets.server_guard`). Its stubs' regions
-    begin with `region_prefix`, so that they can be told from other servers' and removed.
+    The server ends with us, also when this process is killed (see `workbench.targets.server_guard`). Its
+    stubs' regions begin with `region_prefix`, so that they can be told from other servers' and removed.
 
     Args:
         repository: Model repository; nothing in it is loaded before `load`.
         install: The server to start; default `find_server()`.
         auto_complete: False passes ``--disable-auto-complete-config``.
         backend_config: Keys of the Python backend, as ``{"shm-default-byte-size": 1 << 20}``.
-        python_env: Prefix of the environment that NVIDIA's stubs shall find their packages in; its ``bin`` goes first on
-            PATH. Default: the installation's reference environment.
+        python_env: Prefix of the environment that NVIDIA's stubs shall find their packages in; its ``bin``
+            goes first on PATH. Default: the installation's reference environment.
         env: More environment variables for the server and its stubs.
         extra_args: More arguments for the server.
         log_path: Where the server's output goes; kept. Default: a file that `stop` reads in and removes.
@@ -129,13 +130,19 @@ class ServerProcess:
                 raise
 
     def wait_ready(self, timeout: float) -> None:
-        """Wait until the server answers as ready. Raises ServerStartError if it died or `timeout` seconds passed."""
+        """Wait until the server answers as ready.
+
+        Raises:
+            ServerStartError: it died, one of its ports was taken, or `timeout` seconds passed.
+        """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.running:
                 raise ServerStartError(f"tritonserver ended with {self._ending()}", self._log_tail())
             if self._answers_ready():
                 return
+            if _PORT_TAKEN.search(self._log_tail()):
+                raise ServerStartError("a port was taken by another process", self._log_tail())
             time.sleep(0.02)
         raise ServerStartError(f"tritonserver was not ready after {timeout:g} s", self._log_tail())
 
@@ -201,13 +208,14 @@ class ServerProcess:
     ) -> None:
         """Load a model of the repository, or load it again.
 
-        A server answers a second load with an unchanged config with success and may keep serving the old code; change
-        the config, if only a parameter, to be sure.
+        A server answers a second load with an unchanged config with success and may keep serving the old
+        code; change the config, if only a parameter, to be sure.
 
         Args:
             name: Its folder in the repository.
             config: Model config in place of config.pbtxt, as a mapping or as JSON.
-            files: Path inside the model's folder → content; needs `config`. Nothing of the folder is used then.
+            files: Path inside the model's folder → content; needs `config`. Nothing of the folder is used
+                then.
 
         Raises:
             tritonclient.utils.InferenceServerException: the server refused; the text is the server's.
@@ -279,7 +287,6 @@ class ServerProcess:
             f"--model-repository={self.repository}",
             f"--backend-directory={self.install.backends}",
             "--model-control-mode=explicit",
-            f"--id={self.region_prefix}",
             f"--http-address={_HOST}",
             f"--grpc-address={_HOST}",
             f"--metrics-address={_HOST}",
@@ -306,6 +313,18 @@ class ServerProcess:
         return env
 
     def _answers_ready(self) -> bool:
+        # Ready means that *our* process holds the ports: another server may have been quicker to take one
+        # and would answer just as well. A server that did not get its metrics port goes on without, so that
+        # one is looked at too.
+        ports = {self.http_port, self.grpc_port}
+        if not any(argument.startswith("--allow-metrics") for argument in self._extra_args):
+            ports.add(self.metrics_port)
+        try:
+            sockets = psutil.Process(self.pid).net_connections("tcp")  # gRPC's is an IPv6 socket
+        except psutil.NoSuchProcess:
+            return False
+        if not ports <= {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}:
+            return False
         connection = http.client.HTTPConnection(_HOST, self.http_port, timeout=5)
         try:
             connection.request("GET", "/v2/health/ready")
@@ -314,15 +333,11 @@ class ServerProcess:
             if answer.status != 200:
                 return False
             connection.request("GET", "/v2")
-            about = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError):
+            self._version = json.loads(connection.getresponse().read())["version"]
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-        # Someone else's server may have got the port first; then ours is about to end with a bind error.
-        if about.get("name") != self.region_prefix:
-            return False
-        self._version = about["version"]
         return True
 
     def _ending(self) -> str:

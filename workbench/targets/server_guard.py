@@ -1,11 +1,13 @@
 """Runs one tritonserver and outlives neither it nor whoever asked for it.
 
-Started as a program of its own, without the package: ``python server_guard.py GRACE PREFIX LOG -- COMMAND …``.
-Its standard input is the asker's hand: when that closes, on purpose or because the asker died, however abruptly, the
-server is told to end, killed after GRACE seconds, and what its stubs left is removed. PREFIX starts the names of this
-server's shared-memory regions and so appears in the arguments of its stubs, which is how they are found.
+Started as a program of its own, without the package: ``python server_guard.py GRACE PREFIX LOG -- COMMAND
+…``. Its standard input is the asker's hand: when that closes, on purpose or because the asker died, however
+abruptly, the server is told to end, killed after GRACE seconds, and what its stubs left is removed. PREFIX
+starts the names of this server's shared-memory regions and so appears in the arguments of its stubs, which
+is how they are found.
 
-It says ``pid N`` on standard output, or ``error TEXT``, and ends with the server's exit code (128 + n for signal n).
+It says ``pid N`` on standard output, or ``error TEXT``, and ends with the server's exit code (128 + n for
+signal n).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _STUBS_NOTICE_S = 2.0  # a stub looks for its parent every 0.1 s or so (protocol
 
 
 def stub_pids(prefix: str) -> list[int]:
-    """Processes with an argument that begins with `prefix`: the stubs of the server with these region names."""
+    """Processes with an argument that begins with `prefix`: the stubs of the server with these regions."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
