@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "protocol/error.hpp"
@@ -89,6 +90,37 @@ std::string EncodeFixed(const py::array& array) {
   return Join(pieces);
 }
 
+// Before anything is allocated: a corrupt shape must not ask for more than the data can hold.
+void CheckCount(std::size_t size, std::size_t count) {
+  if (count <= size / sizeof(Length)) return;
+  throw Error("malformed BYTES tensor: " + std::to_string(size) + " bytes cannot hold " +
+              std::to_string(count) + " elements");
+}
+
+template <typename Visit>
+void Walk(const char* data, std::size_t size, std::size_t count, Visit visit) {
+  CheckCount(size, count);
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (size - offset < sizeof(Length)) {
+      throw Error("malformed BYTES tensor: the length of element " + std::to_string(i) + " is cut off");
+    }
+    Length length = 0;
+    std::memcpy(&length, data + offset, sizeof(length));
+    offset += sizeof(length);
+    if (length > size - offset) {
+      throw Error("malformed BYTES tensor: element " + std::to_string(i) + " claims " +
+                  std::to_string(length) + " bytes where " + std::to_string(size - offset) + " are left");
+    }
+    visit(i, Piece{data + offset, length});
+    offset += length;
+  }
+  if (offset != size) {
+    throw Error("malformed BYTES tensor: " + std::to_string(size - offset) + " bytes are left after " +
+                std::to_string(count) + " elements");
+  }
+}
+
 }  // namespace
 
 std::string EncodeBytes(const py::array& array) {
@@ -102,37 +134,20 @@ std::string EncodeBytes(const py::array& array) {
   return kind == 'O' ? EncodeObjects(contiguous) : EncodeFixed(contiguous);
 }
 
+void CheckBytes(const char* data, std::size_t size, std::size_t count) {
+  Walk(data, size, count, [](std::size_t, Piece) {});
+}
+
 py::array DecodeBytes(const char* data, std::size_t size, std::size_t count) {
-  // Before anything is allocated: a corrupt shape must not ask for more than the data can hold.
-  if (count > size / sizeof(Length)) {
-    throw Error("malformed BYTES tensor: " + std::to_string(size) + " bytes cannot hold " +
-                std::to_string(count) + " elements");
-  }
+  CheckCount(size, count);
   py::array array(py::dtype(kObjectTypeNumber), std::vector<py::ssize_t>{static_cast<py::ssize_t>(count)});
   auto** items = static_cast<PyObject**>(array.mutable_data());
-  std::size_t offset = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (size - offset < sizeof(Length)) {
-      throw Error("malformed BYTES tensor: the length of element " + std::to_string(i) + " is cut off");
-    }
-    Length length = 0;
-    std::memcpy(&length, data + offset, sizeof(length));
-    offset += sizeof(length);
-    if (length > size - offset) {
-      throw Error("malformed BYTES tensor: element " + std::to_string(i) + " claims " +
-                  std::to_string(length) + " bytes where " + std::to_string(size - offset) + " are left");
-    }
-    PyObject* item = PyBytes_FromStringAndSize(data + offset, static_cast<Py_ssize_t>(length));
+  Walk(data, size, count, [items](std::size_t i, Piece piece) {
+    PyObject* item = PyBytes_FromStringAndSize(piece.data, static_cast<Py_ssize_t>(piece.size));
     if (!item) throw py::error_already_set();
-    PyObject* previous = items[i];
-    items[i] = item;
+    PyObject* previous = std::exchange(items[i], item);
     Py_XDECREF(previous);
-    offset += length;
-  }
-  if (offset != size) {
-    throw Error("malformed BYTES tensor: " + std::to_string(size - offset) + " bytes are left after " +
-                std::to_string(count) + " elements");
-  }
+  });
   return array;
 }
 

@@ -19,4 +19,7 @@ std::string EncodeBytes(const pybind11::array& array);
 // `count` elements.
 pybind11::array DecodeBytes(const char* data, std::size_t size, std::size_t count);
 
+// Only looks whether the data are `count` well-formed elements. Throws Error as DecodeBytes does.
+void CheckBytes(const char* data, std::size_t size, std::size_t count);
+
 }  // namespace wb

@@ -1,6 +1,7 @@
 #include "codec/request.hpp"
 
 #include <set>
+#include <string_view>
 
 #include "codec/tensor.hpp"
 #include "codec/text.hpp"
@@ -44,14 +45,24 @@ Handle WriteTrace(Pool* pool, const TraceValue& trace, Refs* keep) {
 
 }  // namespace
 
-Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep) {
-  const std::set<std::string> outputs(request.requested_outputs.begin(), request.requested_outputs.end());
+Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep, SharedTexts* shared) {
+  const std::set<std::string_view> outputs(request.requested_outputs.begin(), request.requested_outputs.end());
   // Tensors first, each copied without the region's lock; then all the small objects under one lock.
   std::vector<Handle> inputs;
   inputs.reserve(request.inputs.size());
   for (const TensorValue& input : request.inputs) inputs.push_back(WriteTensor(pool, input, keep));
 
   Pool::Guard guard(pool);
+  const auto common = [&](std::string_view text) {
+    const Handle handle = shared ? shared->Find(text) : 0;
+    return handle ? handle : WriteString(pool, text, keep);
+  };
+  // Ids and parameters differ from request to request, if there are any.
+  const auto rarely_common = [&](std::string_view text, std::string_view usual) {
+    return text == usual ? common(text) : WriteString(pool, text, keep);
+  };
+  const bool traced = !request.trace.context.empty() || request.trace.trace != 0;
+  const bool correlated = request.correlation_id.is_text || request.correlation_id.number != 0;
   Ref object = pool->Allocate(sizeof(wire::Request) + (outputs.size() + inputs.size()) * sizeof(Handle));
   wire::Request data{};
   data.input_count = static_cast<std::uint32_t>(inputs.size());
@@ -63,15 +74,16 @@ Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep) {
   data.timeout = request.timeout_us;
   data.preferred_memory_type = request.preferred_memory;
   data.preferred_device_id = request.preferred_device;
-  data.trace = WriteTrace(pool, request.trace, keep);
+  data.trace = shared && !traced ? shared->NoTrace() : WriteTrace(pool, request.trace, keep);
   data.release_flags = kReleaseAll;
-  data.correlation_id = WriteCorrelationId(pool, request.correlation_id, keep);
-  data.model_name = WriteString(pool, request.model_name, keep);
-  data.request_id = WriteString(pool, request.id, keep);
-  data.parameters = WriteString(pool, request.parameters, keep);
+  data.correlation_id = shared && !correlated ? shared->NoCorrelationId()
+                                              : WriteCorrelationId(pool, request.correlation_id, keep);
+  data.model_name = common(request.model_name);
+  data.request_id = rarely_common(request.id, "");
+  data.parameters = rarely_common(request.parameters, "{}");
   *object.as<wire::Request>() = data;
   auto* handles = reinterpret_cast<Handle*>(object.data() + sizeof(wire::Request));
-  for (const std::string& name : outputs) *handles++ = WriteString(pool, name, keep);
+  for (const std::string_view name : outputs) *handles++ = common(name);
   for (const Handle input : inputs) *handles++ = input;
   const Handle handle = object.handle();
   keep->push_back(std::move(object));

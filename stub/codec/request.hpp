@@ -1,12 +1,14 @@
 // Inference requests and batches of them on the wire (protocol.md §5.6 to §5.8, §5.10).
 #pragma once
 
+#include "codec/shared_texts.hpp"
 #include "codec/values.hpp"
 
 namespace wb {
 
-// Release flags start as kReleaseAll. Requested outputs are written sorted and unique.
-Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep);
+// Release flags start as kReleaseAll. Requested outputs are written sorted and unique. With `shared`, what is the same
+// in many requests is written once.
+Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep, SharedTexts* shared = nullptr);
 // Tensors take references, the rest is copied.
 RequestValue ReadRequest(const std::shared_ptr<Pool>& pool, Handle handle);
 

@@ -1,7 +1,9 @@
 #include "shm/sync.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -57,6 +59,14 @@ bool Deadline::passed() const { return !never_ && !Before(Now(), time_); }
 Deadline Deadline::Slice(std::chrono::nanoseconds duration) const {
   Deadline slice = After(duration);
   return never_ || Before(slice.time_, time_) ? slice : *this;
+}
+
+std::chrono::nanoseconds Deadline::Left(std::chrono::nanoseconds most) const {
+  if (never_) return most;
+  const timespec now = Now();
+  const std::chrono::nanoseconds left(std::int64_t{time_.tv_sec - now.tv_sec} * kNanosecondsPerSecond + time_.tv_nsec -
+                                      now.tv_nsec);
+  return std::max(std::chrono::nanoseconds(0), std::min(left, most));
 }
 
 void InitMutex(pthread_mutex_t* mutex) {

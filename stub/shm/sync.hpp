@@ -21,6 +21,8 @@ class Deadline {
   bool passed() const;
   // The earlier of this and `duration` from now: one slice of a longer wait.
   Deadline Slice(std::chrono::nanoseconds duration) const;
+  // What is left until then, at most `most`; never negative.
+  std::chrono::nanoseconds Left(std::chrono::nanoseconds most) const;
   const timespec* time() const { return &time_; }
 
  private:

@@ -1,0 +1,364 @@
+#include "host/channel.hpp"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "codec/request.hpp"
+#include "protocol/error.hpp"
+
+namespace wb {
+
+namespace {
+
+constexpr auto kTickPatience = std::chrono::seconds(1);  // a stub ticks every 300 ms
+
+std::string Quoted(const std::string& name) { return "'" + name + "'"; }
+
+}  // namespace
+
+// A question to the stub and all that it consists of.
+struct Channel::Batch {
+  Envelope message;
+  Refs refs;
+  std::vector<std::shared_ptr<Pending>> requests;
+  std::vector<std::int64_t> keys;
+  std::vector<Handle> handles;
+
+  void Release(Pool* pool) {
+    Pool::Guard guard(pool);
+    refs.clear();
+    message = Envelope();
+  }
+};
+
+// The right to lead the conversation.
+class Channel::Talk {
+ public:
+  explicit Talk(Channel* channel) : lock_(channel->talking_, std::try_to_lock) {
+    const std::string who = Quoted(channel->link_->options().name);
+    if (!lock_) throw Error("another thread is talking to stub process " + who);
+    channel->link_->CheckFault();
+    if (channel->link_->closing()) throw Error("the channel to stub process " + who + " is closed");
+    if (!channel->link_->peer().attached()) throw Error("no process is attached for " + who);
+    if (channel->answer_outstanding_) {
+      throw TimedOut("stub process " + who + " is still busy with what it did not answer in time");
+    }
+  }
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+};
+
+Channel::Channel(const LinkOptions& options, std::shared_ptr<Services> services, std::size_t thread_pool_size)
+    : link_(std::make_shared<Link>(options)),
+      services_(std::make_shared<ServiceLoop>(link_, std::move(services), thread_pool_size)) {}
+
+Channel::~Channel() { Close(); }
+
+std::vector<std::string> Channel::Arguments(const std::string& model_file, const std::string& python_lib,
+                                            const std::string& runtime_model_dir) const {
+  const LinkOptions& options = link_->options();
+  return {model_file,
+          options.region_name,
+          std::to_string(options.default_size),
+          std::to_string(options.growth),
+          std::to_string(getpid()),
+          python_lib,
+          std::to_string(link_->control_handle()),
+          options.name,
+          runtime_model_dir};
+}
+
+void Channel::Attach(pid_t pid) {
+  link_->peer().Attach(pid);
+  if (link_->peer().Gone()) throw PeerGone(link_->NotHealthyText());
+  services_->Start();
+}
+
+void Channel::WaitStarted(const Deadline& deadline, const Interrupt& interrupt) {
+  const Talk talk(this);
+  // Nobody ticks yet, so only the process itself can be watched. What the message says was never written.
+  PopWatching(false, deadline, interrupt);
+  started_ = true;
+}
+
+std::string Channel::AutoComplete(const std::string& config, const Deadline& deadline,
+                                  const Interrupt& interrupt) {
+  const Talk talk(this);
+  Pool* pool = link_->pool();
+  auto batch = std::make_unique<Batch>();
+  const Handle text = WriteString(pool, config, &batch->refs);
+  batch->message = Envelope::Create(pool, link_->release(), Command::kAutoCompleteRequest, text, false);
+  const Handle message = Ask(&batch, Command::kAutoCompleteResponse, deadline, interrupt);
+  const auto* response = pool->At<wire::AutoCompleteResponse>(pool->At<wire::Message>(message)->args);
+  const bool has_error = response->has_error;
+  std::string result;
+  if (has_error) {
+    result = response->is_error_set ? ReadString(pool, response->error) : "";
+  } else {
+    result = response->has_model_config ? ReadString(pool, response->model_config) : config;
+  }
+  SendDummy();
+  batch->Release(pool);
+  services_->Settle();
+  if (has_error) throw ModelRefused(result);
+  return result;
+}
+
+void Channel::Initialize(const StringMap& arguments, const Deadline& deadline, const Interrupt& interrupt) {
+  const Talk talk(this);
+  Pool* pool = link_->pool();
+  auto batch = std::make_unique<Batch>();
+  const Handle map = WriteMap(pool, arguments, &batch->refs);
+  batch->message = Envelope::Create(pool, link_->release(), Command::kInitializeRequest, map, false);
+  const Handle message = Ask(&batch, Command::kInitializeResponse, deadline, interrupt);
+  const auto* response = pool->At<wire::InitializeResponse>(pool->At<wire::Message>(message)->args);
+  const bool has_error = response->has_error;
+  const std::string error = has_error && response->is_error_set ? ReadString(pool, response->error) : "";
+  SendDummy();
+  batch->Release(pool);
+  services_->Settle();
+  if (has_error) throw ModelRefused(error);
+}
+
+void Channel::Finalize(const Deadline& deadline, const Interrupt& interrupt) {
+  const Talk talk(this);
+  auto batch = std::make_unique<Batch>();
+  batch->message = Envelope::Create(link_->pool(), link_->release(), Command::kFinalizeRequest, 0, false);
+  Ask(&batch, Command::kFinalizeResponse, deadline, interrupt);
+  batch->Release(link_->pool());
+}
+
+void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, const Deadline& deadline,
+                      const Interrupt& interrupt) {
+  const Talk talk(this);
+  Pool* pool = link_->pool();
+  const Release& release = link_->release();
+  auto batch = std::make_unique<Batch>();
+  batch->requests = requests;
+  WriteBatch(batch.get());
+  const Handle message = Ask(&batch, Command::kExecuteResponse, deadline, interrupt);
+
+  // Where every response is sent on its own, the answer carries none and leaves its count uninitialised.
+  const bool with_handles = release.execute_path == ExecutePath::kInline ||
+                            (release.execute_path == ExecutePath::kSeparate && !link_->options().decoupled);
+  try {
+    Settle(batch.get(), ReadExecuteResponse(pool, release, message, with_handles), with_handles);
+  } catch (const RegionBroken& error) {
+    link_->Fail(Fault::Kind::kProtocol, error.what());
+    throw;
+  }
+  services_->Settle();
+}
+
+void Channel::WriteBatch(Batch* batch) {
+  Pool* pool = link_->pool();
+  const Release& release = link_->release();
+  const bool factories = release.factories_for_all() || link_->options().decoupled;
+  std::size_t opened = 0;
+  try {
+    for (const auto& pending : batch->requests) {
+      const std::int64_t key = link_->requests().Add(pending);
+      batch->keys.push_back(key);
+      pending->Open(key, factories ? key : 0);
+      ++opened;
+      batch->handles.push_back(WriteRequest(pool, pending->value(), &batch->refs, &link_->texts()));
+    }
+    Pool::Guard guard(pool);
+    const Handle args = WriteRequestBatch(pool, batch->handles, &batch->refs);
+    batch->message = Envelope::Create(pool, release, Command::kExecuteRequest, args, false);
+  } catch (...) {
+    for (const std::int64_t key : batch->keys) link_->requests().Take(key);
+    for (std::size_t i = 0; i < opened; ++i) batch->requests[i]->Unsend();
+    throw;
+  }
+}
+
+void Channel::Settle(Batch* batch, const ResponseBatchValue& answer, bool with_handles) {
+  const std::size_t count = batch->requests.size();
+  std::vector<std::optional<ResponseValue>> responses(count);
+  std::vector<bool> rescheduled(count, false);
+  try {
+    if (!answer.has_error && !answer.responses.empty() && answer.responses.size() != count) {
+      throw RegionBroken("the stub answered " + std::to_string(count) + " requests with " +
+                         std::to_string(answer.responses.size()) + " responses");
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (answer.has_error) {
+        responses[i].emplace().error = ErrorValue{ErrorCode::kInternal, answer.error};
+        continue;
+      }
+      rescheduled[i] = (ReadReleaseFlags(link_->pool(), batch->handles[i]) & kReleaseReschedule) != 0;
+      if (rescheduled[i] || answer.responses.empty() || answer.responses[i] == 0) continue;
+      try {
+        responses[i] = ReadResponse(link_->shared_pool(), link_->release(), answer.responses[i]);
+      } catch (const RegionBroken&) {
+        throw;
+      } catch (const Error& error) {
+        responses[i].emplace().error = ErrorValue{ErrorCode::kInternal, error.what()};
+      }
+    }
+  } catch (const RegionBroken&) {
+    SendDummy();  // on every path: the stub pops it unconditionally
+    throw;
+  }
+  SendDummy();
+  batch->Release(link_->pool());
+  // Without factories nothing can be answered later.
+  const bool ends_here = with_handles && !link_->release().factories_for_all();
+  for (std::size_t i = 0; i < count; ++i) {
+    Pending& pending = *batch->requests[i];
+    const bool answered = responses[i].has_value();
+    if (answered || rescheduled[i] || ends_here) link_->requests().Take(batch->keys[i]);
+    if (rescheduled[i]) {
+      pending.Reschedule();
+    } else if (answered) {
+      pending.Deliver(std::move(*responses[i]), true);
+    } else if (ends_here) {
+      pending.Finish(true);
+    }
+  }
+}
+
+// Pushes the question and gives the message that answers it. Whatever interrupts that, the question stays
+// alive: the stub may still read it.
+Handle Channel::Ask(std::unique_ptr<Batch>* batch, Command answer, const Deadline& deadline,
+                    const Interrupt& interrupt) {
+  if (!started_) throw Error("the stub process has not been waited for\nhint: call wait_started() first");
+  const Handle question = (*batch)->message.handle();
+  answer_outstanding_ = true;
+  try {
+    link_->Push(&link_->stub_mq(), question, deadline);
+    const Handle message = PopWatching(true, deadline, interrupt);
+    const Command command = link_->release().FromWire(link_->pool()->At<wire::Message>(message)->command);
+    if (command != answer) {
+      throw RegionBroken("stub process " + Quoted(link_->options().name) + " answered with " +
+                         std::string(Name(command)) + " where " + std::string(Name(answer)) + " was due");
+    }
+    answer_outstanding_ = false;
+    return message;
+  } catch (const RegionBroken& error) {
+    in_flight_ = std::move(*batch);
+    // A lock that died with its owner is how the owner's death may show first.
+    if (link_->peer().Gone()) throw PeerGone(link_->NotHealthyText());
+    link_->Fail(Fault::Kind::kProtocol, error.what());
+    throw;
+  } catch (...) {
+    in_flight_ = std::move(*batch);
+    throw;
+  }
+}
+
+Handle Channel::PopWatching(bool ticks, const Deadline& deadline, const Interrupt& interrupt) {
+  Deadline next_tick = Deadline::After(kTickPatience);
+  for (;;) {
+    // Asked before the queue is: what a process sent before its end still counts.
+    const bool over = link_->Over();
+    if (const auto handle =
+            services_->PopAnswer(over ? Deadline::After({}) : deadline.Slice(Watch::kSlice))) {
+      if (*handle != 0) return *handle;
+      continue;  // woken to look around
+    }
+    link_->CheckFault();
+    if (over) throw PeerGone(link_->NotHealthyText());
+    if (interrupt) interrupt();
+    if (deadline.passed()) {
+      throw TimedOut("Stub process " + Quoted(link_->options().name) + " did not answer in time");
+    }
+    if (ticks && next_tick.passed()) {
+      if (!StillTicks()) {
+        link_->FailNotHealthy();
+        link_->CheckFault();
+      }
+      next_tick = Deadline::After(kTickPatience);
+    }
+  }
+}
+
+// Whether the health thread of the stub has run since this was asked last. A busy model does not keep it from
+// running; a stopped process does.
+bool Channel::StillTicks() {
+  wire::Control* control = link_->control();
+  try {
+    if (!LockMutex(&control->stub_health_mutex, Deadline::After(kTickPatience))) return false;
+  } catch (const RegionBroken&) {
+    return false;
+  }
+  const bool ticked = control->stub_health;
+  control->stub_health = false;
+  UnlockMutex(&control->stub_health_mutex);
+  return ticked;
+}
+
+// Pattern F.
+std::optional<bool> Channel::IsReady(const Deadline& deadline, const Interrupt& interrupt) {
+  const wire::Control* control = link_->control();
+  if (!link_->release().has_user_readiness || !control->has_user_readiness) return std::nullopt;
+  link_->CheckFault();
+  if (link_->closing()) throw PeerGone(link_->NotHealthyText());
+  std::unique_lock one_at_a_time(asking_readiness_, std::defer_lock);
+  while (!one_at_a_time.try_lock_for(deadline.Left(Watch::kSlice))) {
+    if (interrupt) interrupt();
+    if (deadline.passed()) throw TimedOut("an earlier is_ready() of the model has not returned");
+  }
+  Pool* pool = link_->pool();
+  Parcel parcel;
+  Ref payload = pool->AllocateAs<wire::UserReadiness>();
+  auto* data = payload.as<wire::UserReadiness>();
+  InitMutex(&data->mu);
+  InitCondition(&data->cv);
+  parcel.envelopes.push_back(
+      Envelope::Create(pool, link_->release(), Command::kUserReadiness, payload.handle(), true));
+  parcel.refs.push_back(std::move(payload));
+  pthread_mutex_t* mutex = parcel.envelopes[0].mutex();
+  pthread_cond_t* condition = parcel.envelopes[0].condition();
+  const volatile bool* answered = &data->waiting_on_stub;
+  const Watch watch{deadline, [&] {
+                      if (interrupt) interrupt();
+                      return link_->Over();
+                    }};
+  std::optional<bool> ready;
+  std::optional<std::string> error;
+  try {
+    const LinkLock lock(link_.get(), mutex);
+    link_->Push(&link_->parent_to_stub(), parcel.envelopes[0].handle(), deadline);
+    Await(condition, mutex, watch, "is_ready() of the model", [&] { return *answered; });
+    if (data->function_exists) ready = data->is_ready;
+    if (data->has_error) error = data->is_error_set ? ReadString(pool, data->error) : "";
+    data->waiting_on_stub = false;
+    pthread_cond_broadcast(condition);
+  } catch (...) {
+    // A late answer still has to be taken: the stub waits for that. Only tried: this runs under the region's
+    // lock.
+    link_->retained().Keep(std::move(parcel), [data, answered, mutex, condition] {
+      if (!*answered || !LockMutex(mutex, Deadline::After({}))) return false;
+      data->waiting_on_stub = false;
+      pthread_cond_broadcast(condition);
+      UnlockMutex(mutex);
+      return true;
+    });
+    throw;
+  }
+  if (error) throw ModelRefused(*error);
+  return ready;
+}
+
+void Channel::Close() {
+  if (closed_.exchange(true)) return;
+  link_->StartClosing();
+  services_->Stop();
+  link_->Fail(Fault::Kind::kNotHealthy,
+              "the channel to stub process " + Quoted(link_->options().name) + " was closed");
+  link_->retained().Clear();
+  link_->pool()->Unlink();
+}
+
+std::size_t Channel::FreeBytes() {
+  link_->retained().Sweep();
+  return link_->pool()->FreeBytes();
+}
+
+void Channel::SendDummy() { link_->Push(&link_->stub_mq(), 0); }
+
+}  // namespace wb

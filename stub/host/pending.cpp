@@ -1,0 +1,144 @@
+#include "host/pending.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "protocol/error.hpp"
+#include "shm/turn.hpp"
+
+namespace wb {
+
+void Fault::Throw() const {
+  if (kind == Kind::kNotHealthy) throw PeerGone(text);
+  throw RegionBroken(text);
+}
+
+void Pending::Open(std::int64_t address, std::int64_t factory) {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::kNew) {
+    throw Error(state_ == State::kOpen ? "the request is already being executed"
+                                       : "the request is complete\nhint: make a new one for every inference");
+  }
+  state_ = State::kOpen;
+  rescheduled_ = false;
+  value_.address = address;
+  value_.factory = factory;
+}
+
+void Pending::Unsend() {
+  const std::lock_guard lock(mutex_);
+  if (state_ == State::kOpen) state_ = State::kNew;
+}
+
+void Pending::Reschedule() {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::kOpen) return;
+  state_ = State::kNew;
+  rescheduled_ = true;
+}
+
+void Pending::Deliver(ResponseValue response, bool final) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kComplete) return;
+    responses_.push_back(std::move(response));
+    if (final) state_ = State::kComplete;
+  }
+  changed_.notify_all();
+}
+
+void Pending::Finish(bool abandoned) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kComplete) return;
+    state_ = State::kComplete;
+    abandoned_ = abandoned;
+  }
+  changed_.notify_all();
+}
+
+void Pending::Fail(const Fault& fault) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kComplete || fault_) return;
+    fault_ = fault;
+  }
+  changed_.notify_all();
+}
+
+std::optional<ResponseValue> Pending::Next(const Deadline& deadline, const Interrupt& interrupt) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (!responses_.empty()) {
+      ResponseValue response = std::move(responses_.front());
+      responses_.pop_front();
+      return response;
+    }
+    if (state_ == State::kComplete) return std::nullopt;
+    if (fault_) fault_->Throw();
+    if (deadline.passed()) throw TimedOut("no response came in time");
+    if (changed_.wait_for(lock, deadline.Left(Watch::kSlice)) == std::cv_status::timeout && interrupt) {
+      lock.unlock();
+      interrupt();
+      lock.lock();
+    }
+  }
+}
+
+bool Pending::HasNext() const {
+  const std::lock_guard lock(mutex_);
+  return !responses_.empty() || state_ == State::kComplete || fault_;
+}
+
+bool Pending::complete() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::kComplete;
+}
+
+bool Pending::abandoned() const {
+  const std::lock_guard lock(mutex_);
+  return abandoned_;
+}
+
+bool Pending::rescheduled() const {
+  const std::lock_guard lock(mutex_);
+  return rescheduled_;
+}
+
+std::int64_t OpenRequests::Add(std::shared_ptr<Pending> pending) {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t key = next_key_++;
+  pending_.emplace(key, std::move(pending));
+  return key;
+}
+
+std::shared_ptr<Pending> OpenRequests::Find(std::int64_t key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = pending_.find(key);
+  return found == pending_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Pending> OpenRequests::Take(std::int64_t key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = pending_.find(key);
+  if (found == pending_.end()) return nullptr;
+  std::shared_ptr<Pending> pending = std::move(found->second);
+  pending_.erase(found);
+  return pending;
+}
+
+void OpenRequests::FailAll(const Fault& fault) {
+  std::unordered_map<std::int64_t, std::shared_ptr<Pending>> failed;
+  {
+    const std::lock_guard lock(mutex_);
+    failed.swap(pending_);
+  }
+  for (const auto& [key, pending] : failed) pending->Fail(fault);
+}
+
+std::size_t OpenRequests::size() const {
+  const std::lock_guard lock(mutex_);
+  return pending_.size();
+}
+
+}  // namespace wb

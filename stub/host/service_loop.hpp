@@ -1,0 +1,76 @@
+// The threads that serve what a stub sends on its own initiative, and that notice its death (protocol.md
+// §1.1, §4.4).
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "host/services.hpp"
+#include "host/thread_pool.hpp"
+
+namespace wb {
+
+class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
+ public:
+  ServiceLoop(std::shared_ptr<Link> link, std::shared_ptr<Services> services, std::size_t pool_size);
+  ~ServiceLoop();
+  ServiceLoop(const ServiceLoop&) = delete;
+  ServiceLoop& operator=(const ServiceLoop&) = delete;
+
+  // The process must be attached.
+  void Start();
+  // Ends all threads; the link must be closing. A thread that calls this itself ends afterwards.
+  void Stop();
+
+  // The next message of the conversation on parent_mq, 0 if there is something to look at, nothing if none
+  // came in time.
+  std::optional<Handle> PopAnswer(const Deadline& deadline);
+  // Waits a moment for log lines that have arrived to be handed over.
+  void Settle();
+
+ private:
+  struct Incoming;  // a message, read without counting: its sender waits
+
+  void Watch();
+  void Serve(Queue* queue, bool is_conversation);
+  void Relay(Handle handle);
+  void Dispatch(const Incoming& message);
+  bool IsService(Command command) const;
+
+  void TakeLog(Handle payload);
+  void TakeResponse(Handle payload);
+  void TakeBlsCall(Handle message);
+  void TakeCleanup(const Incoming& message);
+  void TakeIsCancelled(Handle payload);
+  void TakeCancelBls(Handle payload);
+  void TakeMetric(Command operation, Handle payload);
+  void TakeControl(Command operation, Handle payload);
+
+  // Sets the flag in a payload and wakes its thread; `fill` writes the result, under the payload's lock.
+  template <typename Payload, typename Fill>
+  void Answer(Handle payload, Fill fill);
+  template <typename Payload>
+  void Refuse(Handle payload, const std::string& text);
+  template <typename Job>
+  void Run(Job job);
+
+  std::shared_ptr<Link> link_;
+  std::shared_ptr<Services> services_;
+  ThreadPool pool_;     // calls to other models, model control: may take long
+  ThreadPool courier_;  // log lines and metrics: one after the other, as they came
+  std::vector<std::thread> threads_;
+  std::atomic<int> serving_{0};
+
+  // Releases before 24.10 mix services into parent_mq. Then a thread of ours reads it, and the conversation's
+  // messages wait here.
+  std::mutex relay_mutex_;
+  std::condition_variable relay_changed_;
+  std::deque<Handle> relayed_;
+};
+
+}  // namespace wb
