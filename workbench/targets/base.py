@@ -18,15 +18,19 @@ class Target(Protocol):
     @property
     def name(self) -> str:
         """``live``, ``local``, or what a connected server is called."""
+
     def load(self, name: str, source: ModelSource | None, config: ModelConfig | None) -> None:
         """Load or load again. Raises ModelLoadError; what served before goes on serving."""
+
     def unload(self, name: str) -> None: ...
     def ready(self, name: str) -> bool: ...
     def metadata(self, name: str) -> dict[str, Any]:
         """KServe model metadata: name, versions, platform, inputs, outputs."""
+
     def config(self, name: str) -> ModelConfig: ...
     def infer(self, name: str, inputs: Mapping[str, Any], **options: Any) -> InferResult: ...
     def stream(self, name: str, inputs: Mapping[str, Any], **options: Any) -> Iterator[InferResult]: ...
     def statistics(self, name: str) -> dict[str, int]:
         """Counts since the model was loaded: ``success``, ``failure``."""
+
     def logs(self, name: str, count: int = 50) -> list[str]: ...

@@ -81,7 +81,9 @@ class LiveTarget:
         return self._load(name, _Known(given, made, dict(backend_config or {})))
 
     def reload(self, name: str, source: Any = None, **options: Any) -> Model:
-        """Load a known model again, from another source if one is given; its configuration stays unless one is given."""
+        """Load a known model again, from another source if one is given; its configuration stays unless one
+        is given.
+        """
         known = self._known.get(name)
         if known is None:
             raise ModelNotFound(f"{name} was never defined here", hint="a %%triton model cell defines it")
@@ -91,7 +93,11 @@ class LiveTarget:
             )
         if options:
             config = self._config(
-                name, options.pop("inputs", ()), options.pop("outputs", ()), options.pop("config", None), options
+                name,
+                options.pop("inputs", ()),
+                options.pop("outputs", ()),
+                options.pop("config", None),
+                options,
             )
             known = replace(known, config=config)
         return self._load(name, known)
@@ -109,7 +115,7 @@ class LiveTarget:
         self.configs[name] = config
         return config
 
-    # -- Target -------------------------------------------------------------------------------------------------
+    # -- Target --------------------------------------------------------------------------------------------
 
     def load(self, name: str, source: ModelSource | None, config: ModelConfig | None) -> None:
         if source is None:
@@ -131,7 +137,8 @@ class LiveTarget:
 
         def tensors(specs: Sequence[TensorSpec]) -> list[dict[str, Any]]:
             return [
-                {"name": each.name, "datatype": each.datatype.name, "shape": [*batch, *each.dims]} for each in specs
+                {"name": each.name, "datatype": each.datatype.name, "shape": [*batch, *each.dims]}
+                for each in specs
             ]
 
         version = str(self.workbench.hosts[name].entry.version)
@@ -159,7 +166,7 @@ class LiveTarget:
     def logs(self, name: str, count: int = 50) -> list[str]:
         return [str(each) for each in self.workbench.logs.records(name, count)]
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------
 
     def _config(
         self,
@@ -179,7 +186,8 @@ class LiveTarget:
             return None
         if inputs or outputs or options:
             raise ModelConfigError(
-                f"{name} has both a configuration and a signature", hint="give one of them: config, or inputs and outputs"
+                f"{name} has both a configuration and a signature",
+                hint="give one of them: config, or inputs and outputs",
             )
         return ModelConfig.from_text(config, name=name) if isinstance(config, str) else config.named(name)
 
@@ -191,7 +199,8 @@ class LiveTarget:
             entry = open_entry(known.source, known.config)
             if entry.name != name:
                 raise ModelConfigError(
-                    f"the folder {known.source.name} holds {entry.name}, not {name}", hint="folder and model share a name"
+                    f"the folder {known.source.name} holds {entry.name}, not {name}",
+                    hint="folder and model share a name",
                 )
         else:
             host = workbench.find(name)

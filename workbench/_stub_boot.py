@@ -1,0 +1,28 @@
+"""First lines of a stub process of ours: output by the line, crash reports, then the stub itself.
+
+Imported before the model and everything it needs, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+__all__ = ["STACK_SIGNAL", "run"]
+
+#: Our stub answers this with its Python stacks on stderr. A real-time signal, which models do not use.
+STACK_SIGNAL = signal.SIGRTMIN + 5
+
+
+def run() -> None:
+    """Become the stub described by ``sys.argv[1:]``. Does not return."""
+    import faulthandler
+
+    # A pipe would make stdout block-buffered: prints would appear when the process ends.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()
+    faulthandler.register(STACK_SIGNAL, all_threads=True)
+    from workbench._stub import main  # type: ignore[import-untyped]
+
+    arguments, sys.argv = sys.argv[1:], [""]  # what a model sees under a server
+    raise SystemExit(main(arguments))

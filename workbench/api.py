@@ -1,0 +1,64 @@
+"""The Python interface: what ``import workbench as wb`` offers, over the session that belongs to this
+process.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.session.model import Model
+from workbench.session.workbench import Workbench
+from workbench.targets.live import LiveTarget
+
+if TYPE_CHECKING:
+    from workbench.model_config import ModelConfig
+    from workbench.tensor_spec import TensorSpec
+
+__all__ = ["current", "define", "live", "model"]
+
+_lock = threading.Lock()
+_target: LiveTarget | None = None
+
+
+def live() -> LiveTarget:
+    """The live target of this process, made when first asked for."""
+    global _target
+    with _lock:
+        if _target is None or _target.workbench.closed:
+            workbench = Workbench()
+            workbench.on_output = show_output
+            _target = LiveTarget(workbench)
+        return _target
+
+
+def current() -> Workbench:
+    """The session of this process. A closed one is followed by a new one."""
+    return live().workbench
+
+
+def model(name: str) -> Model:
+    """A live model by name. Raises ModelNotFound."""
+    return current().model(name)
+
+
+def define(
+    name: str,
+    source: str | Path | type,
+    inputs: Sequence[str | TensorSpec] = (),
+    outputs: Sequence[str | TensorSpec] = (),
+    config: ModelConfig | str | None = None,
+    *,
+    backend_config: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Model:
+    """Make a model and load it: see `workbench.targets.live.LiveTarget.define`."""
+    return live().define(name, source, inputs, outputs, config, backend_config=backend_config, **options)
+
+
+def show_output(model: str, line: str) -> None:
+    """Print a line a model printed, under the cell whose request it belongs to."""
+    sys.stdout.write(f"[{model}] {line}\n")

@@ -1,0 +1,129 @@
+"""The plain launcher: a new process for every stub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.launch.output import OutputReader
+
+__all__ = ["SpawnLauncher", "SpawnedProcess", "nvidia_launcher", "own_launcher"]
+
+_BOOT = "from workbench._stub_boot import run; run()"
+
+
+class SpawnedProcess:
+    """A child process with its output on one pipe."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> None:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                # One pipe for both keeps the order in which a model printed and warned.
+                stdout=write,
+                stderr=write,
+                env=dict(env),
+                cwd=cwd,
+                # Ctrl-C in a terminal is for the kernel; what it means for the stub is the session's to
+                # decide.
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        self.output = OutputReader(read, str(self._process.pid))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, timeout: float) -> int | None:
+        try:
+            return self._process.wait(max(timeout, 0.0))
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        self.output.close()
+
+
+class SpawnLauncher:
+    """Starts ``command + arguments`` each time."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stub: str,
+        python_lib: Path,
+        release: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = list(command)
+        self._env = dict(env or {})
+        self.stub = stub
+        self.release = release
+        self.python_lib = str(python_lib)
+
+    def start(
+        self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+    ) -> SpawnedProcess:
+        merged = {**os.environ, **self._env, **(env or {})}
+        if merged.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):
+            del merged["MPLBACKEND"]  # the kernel's: it needs a kernel to draw to
+        return SpawnedProcess([*self._command, *arguments], merged, cwd)
+
+    def close(self) -> None:
+        """Nothing is kept between starts."""
+
+
+def own_launcher() -> SpawnLauncher:
+    """Our stub, run by the interpreter that runs the kernel: the model finds the packages the notebook
+    finds.
+    """
+    with resources.as_file(resources.files("workbench") / "backend") as folder:
+        return SpawnLauncher([sys.executable, "-c", _BOOT], stub="own", python_lib=Path(folder))
+
+
+def nvidia_launcher(release: str | None = None) -> SpawnLauncher:
+    """NVIDIA's stub out of a server on this machine, with that server's reference environment.
+
+    Raises:
+        WorkbenchError: no such server here, or it has no stub.
+    """
+    from workbench import server_install
+
+    server = server_install.find_server(release)
+    folder = server.backends / "python"
+    stub = folder / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise WorkbenchError(
+            f"the Triton server in {server.root} has no {stub.name}", "workbench server install"
+        )
+    env: dict[str, str] = {}
+    if server.reference_env is not None:
+        env["PATH"] = f"{server.reference_env / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+        env["VIRTUAL_ENV"] = str(server.reference_env)
+    library = server_install.libpython_dir()
+    if library is not None:
+        old = os.environ.get("LD_LIBRARY_PATH", "")
+        env["LD_LIBRARY_PATH"] = f"{library}{os.pathsep}{old}" if old else str(library)
+    return SpawnLauncher([str(stub)], stub="nvidia", python_lib=folder, release=server.release or "", env=env)

@@ -1,0 +1,38 @@
+"""``%triton`` and ``%%triton``: parse, call, give back the result. No logic of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["load", "unload"]
+
+_ATTRIBUTE = "_workbench_magics"
+
+
+def load(shell: Any) -> None:
+    """Register the magics with a shell. Prints nothing; doing it again changes nothing."""
+    if getattr(shell, _ATTRIBUTE, None) is not None:
+        return
+    from workbench.magics import model_imports
+    from workbench.magics.triton import TritonMagics
+    from workbench.session import regions
+
+    magics = TritonMagics(shell)
+    shell.register_magics(magics)
+    setattr(shell, _ATTRIBUTE, magics)
+    model_imports.install()
+    regions.sweep()  # what a kernel that was killed left behind
+
+
+def unload(shell: Any) -> None:
+    """Stop every model and take the magics away."""
+    if getattr(shell, _ATTRIBUTE, None) is None:
+        return
+    from workbench import api
+    from workbench.magics import model_imports
+
+    api.current().close()
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("triton", None)
+    setattr(shell, _ATTRIBUTE, None)
+    model_imports.remove()

@@ -1,0 +1,96 @@
+"""infer: send a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import InputError, WorkbenchUsageError
+from workbench.magics.arguments import Command, Parser, pairs
+from workbench.messages import InferResult
+
+if TYPE_CHECKING:
+    from workbench.magics.triton import Call
+
+__all__ = ["COMMANDS", "request_arguments", "request_inputs", "request_options"]
+
+
+def request_arguments(parser: Parser) -> None:
+    """What every subcommand that sends a request takes."""
+    add = parser.add_argument
+    add("name", metavar="NAME", help="the model's name")
+    add("tensors", metavar="NAME=EXPR", nargs="*", help="inputs; EXPR is Python, quote it if it has blanks")
+    add("--timeout", type=float, default=30.0, metavar="S", help="seconds to wait for the answer (30)")
+    add(
+        "--param",
+        dest="parameters",
+        metavar="K=EXPR",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="request parameters: bool, int or str",
+    )
+    add("--id", default="", metavar="TEXT", help="the request's id")
+    add("--seq", metavar="ID[:start,end]", help="correlation id, and whether it starts or ends the sequence")
+
+
+def request_inputs(call: Call) -> dict[str, Any]:
+    """Inputs from the line, or from the dict that a cell's body evaluates to."""
+    words = pairs(call.arguments.tensors, "input", "INPUT0=[1,2,3,4]")
+    inputs = {name: call.value(name, expression) for name, expression in words.items()}
+    if call.body is not None and call.body.strip():
+        body = call.value("cell", call.body)
+        if not isinstance(body, Mapping):
+            raise InputError(
+                f"the cell gives {type(body).__name__}, not a dict",
+                hint='for example {"INPUT0": [1, 2, 3, 4]}',
+            )
+        inputs |= {str(name): value for name, value in body.items()}
+    return inputs
+
+
+def request_options(call: Call) -> dict[str, Any]:
+    """Everything else of a request, as keywords of `Model.infer`."""
+    given = call.arguments
+    options: dict[str, Any] = {"timeout": given.timeout, "request_id": given.id}
+    if given.timeout <= 0:
+        raise WorkbenchUsageError(f"--timeout is seconds, more than 0; got {given.timeout:g}")
+    if given.parameters:
+        words = pairs(given.parameters, "parameter", "--param priority=1")
+        options["parameters"] = {name: _parameter(call, name, text) for name, text in words.items()}
+    if given.seq:
+        identity, _, marks = given.seq.partition(":")
+        chosen = {each for each in marks.split(",") if each}
+        if chosen - {"start", "end"}:
+            raise WorkbenchUsageError(
+                f"cannot read --seq {given.seq!r}", hint="--seq 7:start, --seq 7, --seq 7:end"
+            )
+        options["sequence"] = (
+            int(identity) if identity.isdecimal() else identity,
+            "start" in chosen,
+            "end" in chosen,
+        )
+    return options
+
+
+def _parameter(call: Call, name: str, text: str) -> bool | int | str:
+    """``true`` and ``7`` as what they look like, everything else as text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if text.lstrip("+-").isdecimal() else text
+
+
+def _infer(call: Call) -> InferResult:
+    model = call.target.workbench.model(call.arguments.name)
+    return model.infer(request_inputs(call), **request_options(call))
+
+
+COMMANDS = (
+    Command(
+        "infer",
+        "Send a request; a cell's body is an expression giving a dict of inputs.",
+        ("line", "cell"),
+        request_arguments,
+        _infer,
+    ),
+)

@@ -1,0 +1,190 @@
+"""model, config, models, unload, reset: what is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.capture.cell import source_from_cell, source_from_object, source_from_this_cell
+from workbench.errors import WorkbenchUsageError
+from workbench.magics.arguments import Command, HelpText, Parser, pairs
+from workbench.model_config import ModelConfig
+from workbench.model_source import ModelSource
+from workbench.session.model import Model, ModelTable
+from workbench.suggest import did_you_mean, listing
+
+if TYPE_CHECKING:
+    from workbench.magics.triton import Call
+
+__all__ = ["COMMANDS"]
+
+
+def _model_arguments(parser: Parser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME", help="the model's name")
+    add(
+        "--in",
+        dest="inputs",
+        metavar="SPEC",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="inputs, NAME[?]:DTYPE[dims]: ? is optional, -1 any size",
+    )
+    add("--out", dest="outputs", metavar="SPEC", nargs="+", action="extend", default=[], help="outputs")
+    add(
+        "--max-batch", type=int, default=0, metavar="N", help="largest batch; 0: the model does not batch (0)"
+    )
+    add("--instances", type=int, default=1, metavar="N", help="processes serving the model (1)")
+    add("--device", default="cpu", metavar="DEVICE", help="cpu, gpu or gpu:N (cpu)")
+    add("--decoupled", action="store_true", help="the model answers through response senders")
+    add("--gpu-inputs", action="store_true", help="leave inputs in GPU memory")
+    add(
+        "--param",
+        dest="parameters",
+        metavar="K=V",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="model parameters",
+    )
+    add("--config", metavar="NAME", help="a %%%%triton config cell, or a variable with a configuration")
+    add("--this-cell", action="store_true", help="the model is the cell this line stands in")
+    add("--file", metavar="PATH", help="the model is this file, or this model directory")
+    add(
+        "--backend-config",
+        metavar="K=V",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings as on a server's command line, for example stub-timeout-seconds=120",
+    )
+    add("--stub", choices=["own", "nvidia"], help="whose stub runs the model (own)")
+    add("--release", metavar="REL", help="protocol release, for example 24.10 (the newest)")
+
+
+def _model(call: Call) -> Model:
+    given = call.arguments
+    source = _source(call)
+    options: dict[str, Any] = {}
+    for key, value, default in (
+        ("max_batch_size", given.max_batch, 0),
+        ("instances", given.instances, 1),
+        ("device", given.device, "cpu"),
+        ("decoupled", given.decoupled, False),
+        ("gpu_inputs", given.gpu_inputs, False),
+        ("parameters", pairs(given.parameters, "parameter", "--param key=value"), {}),
+    ):
+        if value != default:
+            options[key] = value
+    backend = pairs(given.backend_config, "setting", "--backend-config stub-timeout-seconds=120")
+    if given.stub:
+        backend["stub"] = given.stub
+    if given.release:
+        backend["release"] = given.release
+    config = _named_config(call, given.config) if given.config else None
+    return call.target.define(
+        given.name, source, given.inputs, given.outputs, config, backend_config=backend, **options
+    )
+
+
+def _source(call: Call) -> ModelSource | Path:
+    given = call.arguments
+    if call.body is not None:
+        if given.this_cell or given.file:
+            raise WorkbenchUsageError(
+                "a %%triton model cell is its own source", hint="leave --this-cell and --file out"
+            )
+        first = call.line.split("\n", 1)[0]
+        return source_from_cell(
+            f"%%triton {first}", call.body, label=call.cell_label, leading=call.leading_lines
+        )
+    if given.this_cell:
+        return source_from_this_cell(call.raw_cell, label=call.cell_label)
+    if given.file:
+        path = Path(given.file).expanduser()
+        return path if path.is_dir() else source_from_object(path)
+    raise WorkbenchUsageError(
+        "no source for the model",
+        hint="%%triton model NAME above the model, or --this-cell, or --file model.py",
+    )
+
+
+def _named_config(call: Call, name: str) -> ModelConfig | str:
+    configs = call.target.configs
+    if name in configs:
+        return ModelConfig.from_text(_without_name(configs[name]), name=call.arguments.name)
+    value = call.shell.user_ns.get(name)
+    if isinstance(value, (ModelConfig, str)):
+        return value
+    raise WorkbenchUsageError(
+        f"no configuration {name!r}{did_you_mean(name, configs)}; {listing(configs)}",
+        hint=f"a %%triton config {name} cell defines one",
+    )
+
+
+def _without_name(config: ModelConfig) -> str:
+    lines = config.to_text().splitlines()
+    return "\n".join(each for each in lines if not each.startswith("name:"))
+
+
+def _config_arguments(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the model's name")
+    parser.add_argument(
+        "--json", action="store_true", help="show it as the model sees it in args['model_config']"
+    )
+
+
+def _config(call: Call) -> ModelConfig | HelpText:
+    name = call.arguments.name
+    if call.body is None:
+        host = call.target.workbench.find(name)
+        stored = call.target.configs.get(name)
+        config = stored if host is None and stored is not None else call.target.config(name)
+    else:
+        # The magic's line becomes a comment, so that line numbers in errors are lines of the cell.
+        text = "\n" * call.leading_lines + "# %%triton\n" + call.body
+        config = call.target.set_config(name, ModelConfig.from_text(text, name=name))
+    return HelpText(config.to_json(indent=2)) if call.arguments.json else config
+
+
+def _models(call: Call) -> ModelTable:
+    return call.target.workbench.models
+
+
+def _unload_arguments(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the model's name")
+
+
+def _unload(call: Call) -> None:
+    call.target.unload(call.arguments.name)
+
+
+def _reset(call: Call) -> None:
+    call.target.workbench.reset()
+    call.target.configs.clear()
+
+
+def _nothing(parser: Parser) -> None:
+    """No arguments of its own."""
+
+
+COMMANDS = (
+    Command(
+        "model",
+        "Serve the model in the cell; under a name in use it takes over.",
+        ("cell", "line"),
+        _model_arguments,
+        _model,
+    ),
+    Command(
+        "config",
+        "Give a model its config.pbtxt, or show the effective one.",
+        ("cell", "line"),
+        _config_arguments,
+        _config,
+    ),
+    Command("models", "List the models.", ("line",), _nothing, _models),
+    Command("unload", "Stop a model.", ("line",), _unload_arguments, _unload),
+    Command("reset", "Stop every model and remove every region.", ("line",), _nothing, _reset),
+)

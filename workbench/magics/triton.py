@@ -1,0 +1,116 @@
+"""The magic itself: finds the subcommand, parses, runs it, hands the result to IPython."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from workbench.capture import split_cell
+from workbench.errors import InputError, WorkbenchUsageError
+from workbench.magics import infer, inspect, serve
+from workbench.magics.arguments import Command, overview, split
+from workbench.suggest import did_you_mean, listing
+from workbench.targets.live import LiveTarget
+
+__all__ = ["COMMANDS", "Call", "TritonMagics"]
+
+COMMANDS: dict[str, Command] = {
+    each.name: each for each in (*serve.COMMANDS, *infer.COMMANDS, *inspect.COMMANDS)
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of the magic, for a subcommand to act on."""
+
+    shell: Any
+    target: LiveTarget
+    arguments: argparse.Namespace
+    line: str  # as the user wrote it, without "%%triton "
+    body: str | None  # None for the line form
+
+    @property
+    def cell_label(self) -> str:
+        """``Cell In[2]``: the cell that is running."""
+        return f"Cell In[{self.shell.execution_count}]"
+
+    @property
+    def raw_cell(self) -> str:
+        """The whole text of the running cell."""
+        raw = self.shell.history_manager.input_hist_raw
+        return str(raw[-1]) if raw else ""
+
+    @property
+    def leading_lines(self) -> int:
+        """Blank lines above the magic: IPython drops them, the notebook counts them."""
+        lines = self.raw_cell.split("\n")
+        first = next((number for number, each in enumerate(lines) if each.strip()), 0)
+        return first if lines[first].startswith("%%triton") else 0
+
+    def value(self, name: str, expression: str) -> Any:
+        """An expression's value in the notebook. ``np`` is NumPy unless the notebook says otherwise.
+
+        Raises:
+            InputError: it cannot be evaluated.
+        """
+        namespace = {"np": np, **self.shell.user_ns}
+        try:
+            # The user's own expression, in the user's own namespace, as if typed into a cell.
+            return eval(compile(expression.strip(), f"<{name}>", "eval"), namespace)  # noqa: S307
+        except Exception as error:
+            raise InputError(
+                f"{name}: {type(error).__name__}: {getattr(error, 'msg', None) or error}",
+                hint="expressions are Python; quote one that has blanks or quotes in it: "
+                + f'{name}=\'["a", "b"]\'',
+            ) from None
+
+
+@magics_class
+class TritonMagics(Magics):  # type: ignore[misc]
+    """Registers ``%triton`` and ``%%triton``."""
+
+    @no_var_expand  # type: ignore[untyped-decorator]  # {x} is Python here; an undefined name must be an error
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    def triton(self, line: str, cell: str | None = None) -> Any:
+        body = cell
+        if cell is not None:
+            line, body = split_cell(line, cell)
+        silent = line.rstrip().endswith(";")
+        words = split(line.rstrip().removesuffix(";") if silent else line)
+        if not words or words[0] in ("-h", "--help", "help"):
+            return overview(COMMANDS)
+        command = COMMANDS.get(words[0])
+        if command is None:
+            raise WorkbenchUsageError(
+                f"unknown subcommand {words[0]!r}{did_you_mean(words[0], COMMANDS)}", hint=listing(COMMANDS)
+            )
+        arguments = command.parser().read(words[1:])
+        if arguments.help:
+            return command.help()
+        form = "line" if cell is None else "cell"
+        if form not in command.forms:
+            other = "%%triton" if form == "line" else "%triton"
+            raise WorkbenchUsageError(
+                f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
+            )
+        result = command.run(Call(self.shell, self._target(arguments.on), arguments, line, body))
+        if arguments.output:
+            if not arguments.output.isidentifier():
+                raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")
+            self.shell.user_ns[arguments.output] = result
+        return None if silent or arguments.quiet else result
+
+    @staticmethod
+    def _target(name: str) -> LiveTarget:
+        from workbench import api
+
+        if name != "live":
+            raise WorkbenchUsageError(f"unknown target {name!r}", hint="known: live")
+        return api.live()
+
+
+TritonMagics.triton.__doc__ = repr(overview(COMMANDS))

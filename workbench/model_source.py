@@ -1,0 +1,84 @@
+"""Values a model is made of before it runs: its source text and its folder on disk."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.model_config import ModelConfig
+
+__all__ = ["ModelEntry", "ModelSource"]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """The text of a model.py, and the name its lines have for the user.
+
+    Line N of ``text`` is line N of the cell it came from.
+    """
+
+    text: str
+    label: str = "model.py"  # "Cell In[2]", or the file's name
+
+    @cached_property
+    def src(self) -> str:
+        """``src:`` and the first seven hex digits of the text's SHA-256."""
+        return "src:" + hashlib.sha256(self.text.encode()).hexdigest()[:7]
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(self.text.splitlines())
+
+    @property
+    def mentions_auto_complete(self) -> bool:
+        return "auto_complete_config" in self.text
+
+    @cached_property
+    def _functions(self) -> list[tuple[int, int, str, str]]:
+        """(first line, last line, name, qualified name), outer before inner."""
+        found: list[tuple[int, int, str, str]] = []
+
+        def walk(node: ast.AST, prefix: str) -> None:
+            for child in ast.iter_child_nodes(node):
+                name = prefix
+                if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                    name = f"{prefix}.{child.name}" if prefix else child.name
+                    if not isinstance(child, ast.ClassDef):
+                        found.append((child.lineno, child.end_lineno or child.lineno, child.name, name))
+                walk(child, name)
+
+        try:
+            walk(ast.parse(self.text), "")
+        except SyntaxError:
+            return []
+        return found
+
+    def qualified(self, line: int, function: str) -> str:
+        """``TritonPythonModel.execute`` for a line inside it; the bare name where the source does not say."""
+        inside = [row for row in self._functions if row[0] <= line <= row[1] and row[2] == function]
+        return inside[-1][3] if inside else function
+
+    def line_of(self, qualified: str) -> int:
+        """Line of the ``def`` of a function, 0 if the source does not define it."""
+        return next((row[0] for row in self._functions if row[3] == qualified), 0)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model's folder: ``<path>/config.pbtxt`` and ``<path>/<version>/<filename>``."""
+
+    name: str
+    path: Path  # the model's directory; its parent plays the repository
+    source: ModelSource
+    config: ModelConfig
+    version: int = 1
+    owned: bool = True  # made by us, so removed with the revision
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / str(self.version) / self.config.filename

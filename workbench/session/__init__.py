@@ -1,0 +1,1 @@
+"""The live host: models that run in stub processes of this kernel."""

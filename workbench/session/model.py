@@ -1,0 +1,190 @@
+"""A model as users hold it: a name, looked up in the session each time, so that a reload needs no new
+handle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench import preview
+from workbench.errors import ModelNotFound, WorkbenchError
+from workbench.messages import InferResult
+from workbench.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from workbench.session.model_host import ModelHost
+    from workbench.session.workbench import Workbench
+
+__all__ = ["Model", "ModelTable"]
+
+
+class Model:
+    """A live model. Loading it again under the same name changes what this handle reaches."""
+
+    target = "live"
+    is_patched = False
+
+    def __init__(self, workbench: Workbench, name: str) -> None:
+        self._workbench = workbench
+        self.name = name
+
+    @property
+    def _host(self) -> ModelHost:
+        host = self._workbench.hosts.get(self.name)
+        if host is None:
+            raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+        return host
+
+    @property
+    def state(self) -> str:
+        """READY, FAILED or UNAVAILABLE."""
+        host = self._workbench.hosts.get(self.name)
+        return host.state if host is not None else "UNAVAILABLE"
+
+    @property
+    def config(self) -> ModelConfig:
+        """The effective configuration, auto-completed."""
+        return self._host.config
+
+    @property
+    def source(self) -> str:
+        """The text of model.py that serves."""
+        return self._host.entry.source.text
+
+    @property
+    def src(self) -> str:
+        """``src:3f9a1c2``: the first digits of the SHA-256 of the source that serves; "" if none does."""
+        host = self._workbench.hosts.get(self.name)
+        return host.serving if host is not None else ""
+
+    @property
+    def error(self) -> WorkbenchError | None:
+        """Why the last load failed; None if it went well."""
+        host = self._workbench.hosts.get(self.name)
+        return host.failure if host is not None else None
+
+    def infer(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: tuple[int | str, bool, bool] | None = None,
+        **tensors: Any,
+    ) -> InferResult:
+        """Send one request.
+
+        Args:
+            inputs: Values by input name; numbers, lists, arrays, anything with ``__dlpack__``.
+            timeout: Seconds to wait, None for ever. A model stuck in ``execute`` is restarted when they are
+            over. parameters: Request parameters.
+            request_id: What ``request.request_id()`` gives in the model.
+            sequence: Correlation id, whether this starts the sequence, whether it ends it.
+            **tensors: More inputs, by keyword.
+
+        Raises:
+            InputError, ModelExecutionError, InferTimeout, StubCrashedError, ShmExhausted, ModelNotFound.
+        """
+        given = tensors if inputs is None else {**inputs, **tensors} if tensors else inputs
+        return self._host.infer(
+            given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
+        )
+
+    async def ainfer(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> InferResult:
+        """`infer` for coroutines: it runs in a thread, the event loop goes on."""
+        return await asyncio.to_thread(self.infer, inputs, **options)
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: tuple[int | str, bool, bool] | None = None,
+        **tensors: Any,
+    ) -> Iterator[InferResult]:
+        """Send one request and give each response when it comes. Leaving the loop early cancels the
+        request.
+        """
+        return self._host.stream(
+            {**(inputs or {}), **tensors},
+            timeout=timeout,
+            parameters=parameters,
+            request_id=request_id,
+            sequence=sequence,
+        )
+
+    def reload(self, source: Any = None, **options: Any) -> Model:
+        """Load again, from another source if one is given. What serves goes on serving until the new one is
+        ready.
+        """
+        if self._workbench.reloader is None:
+            raise WorkbenchError("this session cannot make models from sources")
+        return self._workbench.reloader(self.name, source, **options)
+
+    def unload(self) -> None:
+        """Stop the model: requests under way end, then ``finalize`` is called."""
+        self._workbench.unload(self.name)
+
+    def summary(self) -> list[str]:
+        """Name, state, target, source, and the signature or the error."""
+        row = [self.name, self.state, self.target, self.src or "-"]
+        if self.state != "READY":
+            text = str(self.error).splitlines()[0] if self.error else ""
+            return [*row, text]
+        return [*row, _signature(self.config)]
+
+    def __repr__(self) -> str:
+        return "Model " + "  ".join(cell for cell in self.summary() if cell)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return preview.mimebundle(repr(self), preview.html_table([self.summary()], _HEAD, caption="Model"))
+
+
+class ModelTable(Mapping[str, Model]):
+    """Models by name, shown as a table."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._models = {each.name: each for each in models}
+
+    def __getitem__(self, name: str) -> Model:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def _rows(self) -> list[list[str]]:
+        return [each.summary() for each in self._models.values()]
+
+    def __repr__(self) -> str:
+        if not self._models:
+            return "Models: none; a %%triton model cell defines one"
+        return "\n".join([f"Models: {len(self)}", *preview.columns(self._rows())])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return preview.mimebundle(repr(self), preview.html_table(self._rows(), _HEAD, caption="Models"))
+
+
+_HEAD = ["model", "state", "target", "source", "signature"]
+
+
+def _signature(config: ModelConfig) -> str:
+    inputs = ", ".join(map(str, config.inputs)) or "-"
+    outputs = ", ".join(map(str, config.outputs)) or "-"
+    extra = []
+    if config.max_batch_size:
+        extra.append(f"max batch {config.max_batch_size}")
+    if len(config.instances) > 1:
+        extra.append(f"{len(config.instances)} instances")
+    if config.decoupled:
+        extra.append("decoupled")
+    return "  ".join([f"in: {inputs}", f"out: {outputs}", *([", ".join(extra)] if extra else [])])

@@ -1,0 +1,399 @@
+"""One model: which revision serves, how the next takes over, and the way of a request."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any
+
+from workbench import _host
+from workbench.errors import (
+    InferTimeout,
+    InputError,
+    ModelConfigError,
+    ModelExecutionError,
+    ModelLoadError,
+    ModelNotFound,
+    RequestInfo,
+    WorkbenchError,
+)
+from workbench.messages import InferResponse, InferResult
+from workbench.model_config import ModelConfig
+from workbench.model_source import ModelEntry
+from workbench.session import failures
+from workbench.session.instance import Instance, StartPlan, auto_complete
+from workbench.session.revision import Retired, Revision
+from workbench.session.running import run_batch
+from workbench.session.scheduler import BatchScheduler
+
+__all__ = ["ModelHost", "Sequence"]
+
+_RETIRE_SECONDS = 60.0
+START, END = 1, 2  # TRITONSERVER_REQUEST_FLAG_SEQUENCE_…
+
+Sequence = tuple[int | str, bool, bool]  # correlation id, start, end
+
+
+class ModelHost:
+    """Serves one model by name. The last good revision answers until a newer one is ready."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.current: Revision | None = None
+        self.failure: WorkbenchError | None = None  # of the last load, None if it went well
+        self.successes = 0
+        self.failures = 0
+        self._scheduler: BatchScheduler | None = None
+        self._load_lock = threading.Lock()
+        self._retiring: list[threading.Thread] = []
+
+    @property
+    def state(self) -> str:
+        """READY, FAILED (nothing serves, the last load failed) or UNAVAILABLE."""
+        if self.current is not None:
+            return "READY" if self.current.failure is None else "FAILED"
+        return "FAILED" if self.failure is not None else "UNAVAILABLE"
+
+    @property
+    def config(self) -> ModelConfig:
+        return self._serving().config
+
+    @property
+    def entry(self) -> ModelEntry:
+        return self._serving().plan.entry
+
+    @property
+    def serving(self) -> str:
+        """``src:3f9a1c2`` of the revision that answers, or ""."""
+        current = self.current
+        return current.src if current is not None and current.failure is None else ""
+
+    def counts(self) -> dict[str, int]:
+        """Requests since the session began."""
+        return {"success": self.successes, "failure": self.failures}
+
+    # -- loading -------------------------------------------------------------------------------------------
+
+    def load(self, plan: StartPlan) -> Revision:
+        """Bring up a new revision completely, then let it take over from the current one.
+
+        Raises:
+            ModelLoadError: the model failed to load; the current revision goes on serving.
+            ModelConfigError: auto-complete gave a bad configuration, or nothing declares inputs and outputs.
+        """
+        with self._load_lock:
+            plan = replace(plan, serving=self.serving)
+            try:
+                revision = self._start(plan)
+            except WorkbenchError as error:
+                self.failure = error
+                raise
+            old, old_scheduler = self.current, self._scheduler
+            scheduler = BatchScheduler(revision) if BatchScheduler.wanted(revision.config) else None
+            self.current, self._scheduler, self.failure = revision, scheduler, None
+            if old is not None:
+                self._retire(old, old_scheduler)
+            return revision
+
+    def _start(self, plan: StartPlan) -> Revision:
+        if plan.entry.source.mentions_auto_complete:
+            config = auto_complete(replace(plan, services=None))
+            plan = replace(plan, config=config, entry=replace(plan.entry, config=config))
+        if plan.config.declares_nothing:
+            raise ModelConfigError(
+                f"{self.name} declares no inputs or outputs",
+                hint="add --in/--out, a %%triton config cell, or auto_complete_config",
+            )
+        return Revision(plan)
+
+    def _retire(self, revision: Revision, scheduler: BatchScheduler | None) -> None:
+        def run() -> None:
+            if scheduler is not None:
+                scheduler.close()
+            revision.retire(_RETIRE_SECONDS)
+            revision.plan.discard(revision.plan.entry)
+
+        thread = threading.Thread(target=run, name=f"workbench-retire-{self.name}", daemon=True)
+        thread.start()
+        self._retiring = [each for each in self._retiring if each.is_alive()] + [thread]
+
+    def unload(self, timeout: float = _RETIRE_SECONDS) -> None:
+        """Stop serving; finalize every instance, waiting for it. Idempotent."""
+        with self._load_lock:
+            revision, scheduler = self.current, self._scheduler
+            self.current, self._scheduler, self.failure = None, None, None
+            if scheduler is not None:
+                scheduler.close()
+            if revision is not None:
+                revision.retire(timeout)
+                revision.plan.discard(revision.plan.entry)
+        for each in self._retiring:
+            each.join(timeout)
+
+    # -- inference -----------------------------------------------------------------------------------------
+
+    def infer(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: Sequence | None = None,
+    ) -> InferResult:
+        """Send one request and wait for all its responses.
+
+        Raises:
+            InputError: the inputs do not fit.
+            ModelExecutionError: the model raised, or answered with an error.
+            InferTimeout: no (last) answer within `timeout` seconds. A model stuck in execute is restarted.
+            StubCrashedError: the process died; it is restarted.
+            ShmExhausted: the region could not grow.
+        """
+        while True:
+            revision = self._serving()
+            notes: list[str] = []
+            tuples = revision.encoder.encode(inputs, notes)
+            request = self._request(revision, tuples, parameters, request_id, sequence)
+            try:
+                responses = self._run(revision, request, tuples, timeout)
+            except Retired:
+                continue
+            except WorkbenchError:
+                self.failures += 1
+                raise
+            self.successes += 1
+            return InferResult(
+                self.name,
+                responses,
+                declared=revision.config.outputs,
+                batched=revision.config.max_batch_size > 0,
+                notes=notes,
+                request_id=request_id,
+            )
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: Sequence | None = None,
+    ) -> Iterator[InferResult]:
+        """Send one request and give each response as it comes; an error is raised when its turn comes.
+
+        ``timeout`` is the longest wait for one response. Leaving the iterator early cancels the request.
+        """
+        revision = self._serving()
+        tuples = revision.encoder.encode(inputs)
+        request = self._request(revision, tuples, parameters, request_id, sequence)
+        # execute returns only when the model's execute has: a thread runs it while responses are taken here.
+        outcome: list[BaseException] = []
+        context = copy_context()
+
+        def run() -> None:
+            try:
+                context.run(self._execute, revision, request, tuples, timeout)
+            except BaseException as error:  # handed over to the iterator
+                outcome.append(error)
+                request.cancel()
+
+        worker = threading.Thread(target=run, name=f"workbench-stream-{self.name}", daemon=True)
+        worker.start()
+        finished = False
+        try:
+            while True:
+                response = self._next(revision, request, tuples, timeout, outcome, worker)
+                if response is None:
+                    finished = True
+                    return
+                if response.error is not None:
+                    raise self._error(revision, tuples, response, [])
+                yield InferResult(
+                    self.name,
+                    [response],
+                    declared=revision.config.outputs,
+                    batched=revision.config.max_batch_size > 0,
+                    request_id=request_id,
+                )
+        finally:
+            if not finished:
+                request.cancel()
+            worker.join(1.0)
+
+    def _next(
+        self,
+        revision: Revision,
+        request: _host.Request,
+        tuples: list[_host.TensorTuple],
+        timeout: float | None,
+        outcome: list[BaseException],
+        worker: threading.Thread,
+    ) -> _host.Response | None:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if outcome:
+                raise outcome[0]
+            left = 0.1 if end is None else min(0.1, max(end - time.monotonic(), 0.0))
+            try:
+                response = request.next_response(left)
+            except TimeoutError:
+                if end is not None and time.monotonic() >= end:
+                    raise self._no_final(revision, request, 0, timeout) from None
+                continue
+            except _host.StubNotHealthy:
+                worker.join(1.0)
+                if outcome:
+                    raise outcome[0] from None
+                raise
+            if response is None and outcome:
+                raise outcome[0]
+            return response
+
+    def _request(
+        self,
+        revision: Revision,
+        tuples: list[_host.TensorTuple],
+        parameters: Mapping[str, bool | int | str] | None,
+        request_id: str,
+        sequence: Sequence | None,
+    ) -> _host.Request:
+        if parameters is None and sequence is None:
+            return _host.Request(tuples, revision.output_names, request_id=request_id, model_name=self.name)
+        more: dict[str, Any] = {}
+        if parameters:
+            for key, value in parameters.items():
+                if not isinstance(value, (bool, int, str)):
+                    raise InputError(f"parameter {key} is bool, int or str, got {type(value).__name__}")
+            more["parameters"] = json.dumps(dict(parameters))
+        if sequence is not None:
+            identity, start, end = sequence
+            more["correlation_id"] = identity
+            more["flags"] = START * start | END * end
+        return _host.Request(
+            tuples, revision.output_names, request_id=request_id, model_name=self.name, **more
+        )
+
+    def _run(
+        self,
+        revision: Revision,
+        request: _host.Request,
+        tuples: list[_host.TensorTuple],
+        timeout: float | None,
+    ) -> list[_host.Response]:
+        instance = self._execute(revision, request, tuples, timeout)
+        responses: list[_host.Response] = []
+        decoupled = revision.decoupled
+        while True:
+            try:
+                response = request.next_response(timeout)
+            except TimeoutError:
+                raise self._no_final(revision, request, len(responses), timeout) from None
+            except _host.StubNotHealthy:
+                if instance is None:
+                    raise
+                raise revision.lose(instance, "before its last response") from None
+            except KeyboardInterrupt:
+                request.cancel()
+                raise
+            if response is None:
+                break
+            if response.error is not None:
+                if instance is not None and decoupled:
+                    instance.catch_up()
+                raise self._error(revision, tuples, response, responses)
+            responses.append(response)
+            if not decoupled:
+                break
+        if instance is not None and decoupled:
+            instance.catch_up()
+        if not responses and not decoupled:
+            raise self._no_response(revision, tuples)
+        return responses
+
+    def _execute(
+        self,
+        revision: Revision,
+        request: _host.Request,
+        tuples: list[_host.TensorTuple],
+        timeout: float | None,
+    ) -> Instance | None:
+        """Run the request; gives the instance that did, or None where a scheduler chose it."""
+        scheduler = self._scheduler
+        if scheduler is not None and scheduler.revision is revision:
+            scheduler.run(request, tuples, timeout)
+            return None
+        instance = revision.take(timeout)
+        instance.route.context = copy_context()
+        try:
+            run_batch(revision, instance, [request], timeout)
+        finally:
+            if not instance.lost:
+                if not revision.decoupled:
+                    instance.catch_up()
+                revision.give(instance)
+        return instance
+
+    def _error(
+        self,
+        revision: Revision,
+        tuples: list[_host.TensorTuple],
+        response: _host.Response,
+        before: list[_host.Response],
+    ) -> ModelExecutionError:
+        assert response.error is not None
+        code, text = response.error
+        return failures.execution_error(
+            revision.plan.entry,
+            code,
+            text,
+            RequestInfo(self.name, revision.encoder.describe(tuples)),
+            [InferResponse(each) for each in before],
+        )
+
+    def _no_final(
+        self, revision: Revision, request: _host.Request, count: int, timeout: float | None
+    ) -> InferTimeout:
+        request.cancel()
+        limit = f"within {timeout:g} s" if timeout is not None else "in time"
+        if revision.decoupled:
+            answered = f"sent {count} response{'' if count == 1 else 's'} but no final flag"
+            hint = "end with sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+        else:
+            answered = "returned None from execute and did not answer"
+            hint = "return a response, or answer through request.get_response_sender()"
+        return InferTimeout(f"{self.name} {answered} {limit}", hint=hint)
+
+    def _no_response(self, revision: Revision, tuples: list[_host.TensorTuple]) -> ModelExecutionError:
+        source = revision.plan.entry.source
+        line = source.line_of("TritonPythonModel.execute")
+        frames = failures.make_frames(
+            revision.plan.entry, [(str(revision.plan.entry.model_file), line, "execute")]
+        )
+        return ModelExecutionError(
+            f"execute returned no response for the request ({self.name})",
+            frames=frames if line else [],
+            where=f"{self.name}.execute, request 1 of 1",
+            request=RequestInfo(self.name, revision.encoder.describe(tuples)),
+            hint="on a server the client waits for ever: return a response, or send one and the final flag",
+        )
+
+    def _serving(self) -> Revision:
+        current = self.current
+        if current is not None:
+            if current.failure is not None:
+                raise current.failure
+            return current
+        if self.failure is not None:
+            raise ModelLoadError(
+                f"{self.name} is not loaded: {self.failure}",
+                cause=str(self.failure),
+                frames=getattr(self.failure, "frames", ()),
+                hint="run its cell again once mended",
+            )
+        raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")

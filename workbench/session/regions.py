@@ -1,0 +1,65 @@
+"""Who owns a shared-memory region of ours, and what to do with those nobody owns any more."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+
+__all__ = ["PREFIX", "SHM", "RegionLock", "sweep"]
+
+SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
+PREFIX = "wb_live_"
+_SETTLE_SECONDS = 10.0  # a region this young may not have its lock yet
+
+
+class RegionLock:
+    """Marks a region as owned by this process.
+
+    A shared ``flock`` on the region's file. The kernel lets go of it when the process dies, however it dies,
+    and it counts across containers that share /dev/shm, where a process id would not.
+    """
+
+    def __init__(self, region_name: str) -> None:
+        self._fd = os.open(SHM / region_name, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def orphans(prefix: str = PREFIX, settle: float = _SETTLE_SECONDS) -> list[Path]:
+    """Regions of this user that no living session owns."""
+    found = []
+    for path in sorted(SHM.glob(f"{prefix}*")):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if status.st_uid == os.getuid() and time.time() - status.st_mtime > settle and _is_free(path):
+                found.append(path)
+    return found
+
+
+def sweep(prefix: str = PREFIX) -> list[str]:
+    """Remove what a crash left behind; gives the names removed."""
+    removed = []
+    for path in orphans(prefix):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path.name)
+    return removed
+
+
+def _is_free(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,243 @@
+"""One loaded revision of a model: its instances, who is free, and what happens when one is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from workbench.errors import InferTimeout, WorkbenchError
+from workbench.model_config import InstanceSpec, ModelConfig
+from workbench.session import failures
+from workbench.session.inputs import InputEncoder
+from workbench.session.instance import Instance, StartPlan
+
+if TYPE_CHECKING:
+    from workbench.errors import StubCrashedError
+
+__all__ = ["Retired", "Revision"]
+
+_RESTART_PATIENCE = 5.0  # how long an error waits to be able to say "restarted"
+_OPEN_SECONDS = 10.0  # how long unloading waits for a decoupled model's open requests
+
+
+class Retired(Exception):  # noqa: N818 - a turn of events, not an error
+    """This revision does not serve any more; ask the host for the current one."""
+
+
+class Revision:
+    """Instances of one source and configuration.
+
+    Who serves a request takes an instance out of ``_free`` and puts it back: that is the whole lock. None in
+    the queue means that there is nothing to wait for: the revision was replaced, or could not be restarted.
+    """
+
+    def __init__(self, plan: StartPlan) -> None:
+        """Start every instance and initialize it.
+
+        Raises:
+            ModelLoadError: any of them failed; none is left running.
+        """
+        self.plan = plan
+        self.config: ModelConfig = plan.config
+        self.decoupled = plan.config.decoupled
+        self.encoder = InputEncoder(plan.config)
+        self.output_names = [spec.name for spec in plan.config.outputs]
+        self.failure: WorkbenchError | None = None
+        self.retired = False
+        self._lock = threading.Lock()
+        self._free: SimpleQueue[Instance | None] = SimpleQueue()
+        self.instances: list[Instance] = _start_all(plan, plan.config.instances)
+        for each in self.instances:
+            self._free.put(each)
+
+    @property
+    def src(self) -> str:
+        return self.plan.entry.source.src
+
+    # -- taking an instance --------------------------------------------------------------------------------
+
+    def take(self, timeout: float | None) -> Instance:
+        """A free instance, taken out of circulation until `give`.
+
+        Raises:
+            Retired: this revision does not serve any more.
+            InferTimeout: all instances stayed busy.
+            StubCrashedError: the process was found dead.
+        """
+        while True:
+            try:
+                instance = self._free.get(True, timeout)
+            except Empty:
+                raise self._all_busy(timeout) from None
+            if instance is None:
+                self._free.put(None)
+                if self.failure is not None and not self.retired:
+                    raise self.failure
+                raise Retired
+            if instance.lost:
+                continue  # its replacement comes through the queue too
+            if not instance.channel.alive:
+                raise self.lose(instance, "between requests")
+            return instance
+
+    def try_take(self) -> Instance | None:
+        """A free instance if there is one now."""
+        try:
+            instance = self._free.get(False)
+        except Empty:
+            return None
+        if instance is None or instance.lost or not instance.channel.alive:
+            if instance is None:
+                self._free.put(None)
+            elif not instance.lost:
+                self.lose(instance, "between requests", patience=0)
+            return None
+        return instance
+
+    def take_within(self, seconds: float) -> Instance | None:
+        """A free instance, or None if none became free in time. Raises as `take` does."""
+        try:
+            return self.take(seconds)
+        except InferTimeout:
+            return None
+
+    def give(self, instance: Instance) -> None:
+        self._free.put(instance)
+
+    def _all_busy(self, timeout: float | None) -> InferTimeout:
+        count = len(self.instances)
+        busy = "its only instance is busy" if count == 1 else f"all {count} instances are busy"
+        return InferTimeout(
+            f"{self.config.name} did not get to the request within {timeout:g} s: {busy}",
+            hint="more instances: --instances 2",
+        )
+
+    # -- losing one ----------------------------------------------------------------------------------------
+
+    def lose(
+        self, instance: Instance, phase: str, *, patience: float = _RESTART_PATIENCE, reason: str = ""
+    ) -> StubCrashedError:
+        """Take a dead, or to be killed, instance out for good and start another in its place.
+
+        Returns:
+            The error to raise: what died, of what, and what was done about it.
+        """
+        with self._lock:
+            first, instance.lost = not instance.lost, True
+        if first:
+            instance.end = reason or instance.end_reason()
+            instance.last_output = instance.process.output.tail(60) if instance.process else []
+            # What it had asked of other models is of no use any more, and may be what it was stuck on.
+            for revision, callee in list(instance.pending.values()):
+                if callee is not None and callee is not instance:
+                    revision.lose(callee, phase, patience=0, reason="SIGKILL")
+            threading.Thread(
+                target=self._replace,
+                args=(instance,),
+                name=f"workbench-restart-{instance.spec.name}",
+                daemon=True,
+            ).start()
+        instance.replaced.wait(patience)
+        if not instance.replaced.is_set():
+            outcome = f"restarting with {self.src}"
+        elif self.retired:
+            outcome = "it was being replaced"
+        elif self.failure is not None:
+            outcome = "it did not come up again"
+        else:
+            outcome = f"restarted with {self.src}"
+        return failures.crashed(self.plan.entry, instance.end, phase, outcome, instance.last_output)
+
+    def _replace(self, old: Instance) -> None:
+        try:
+            old.abort()
+            if self.retired:
+                return
+            new = _start(self.plan, old.spec)
+            with self._lock:
+                wanted = not self.retired
+                if wanted:
+                    self.instances[self.instances.index(old)] = new
+            if wanted:
+                self._free.put(new)
+            else:
+                new.abort()
+        except WorkbenchError as error:
+            self.failure = error
+            self._free.put(None)
+        finally:
+            old.replaced.set()
+
+    # -- going down ----------------------------------------------------------------------------------------
+
+    def retire(self, timeout: float) -> None:
+        """Let requests under way finish, then finalize. What is still busy after `timeout` seconds is
+        killed.
+        """
+        end = time.monotonic() + timeout
+        with self._lock:
+            self.retired = True
+            waiting = {each for each in self.instances if not each.lost}
+            lost = [each for each in self.instances if each.lost]
+        idle = []
+        while waiting:
+            try:
+                instance = self._free.get(True, max(end - time.monotonic(), 0.001))
+            except Empty:
+                break
+            if instance is None:
+                break
+            waiting.discard(instance)
+            if not instance.lost:
+                idle.append(instance)
+        self._free.put(None)
+        for each in idle:
+            until = min(end, time.monotonic() + _OPEN_SECONDS)
+            while each.channel.open_requests and each.channel.alive and time.monotonic() < until:
+                time.sleep(0.01)
+            each.finalize(max(end - time.monotonic(), 1.0))
+        for each in waiting:
+            each.abort()
+        for each in lost:
+            each.replaced.wait(max(end - time.monotonic(), 1.0))
+
+
+def _start(plan: StartPlan, spec: InstanceSpec) -> Instance:
+    instance = Instance(plan, spec)
+    instance.initialize()
+    return instance
+
+
+def _start_all(plan: StartPlan, specs: Sequence[InstanceSpec]) -> list[Instance]:
+    context = copy_context()
+    if len(specs) == 1:
+        instance = Instance(plan, specs[0], context=context)
+        instance.initialize()
+        return [instance]
+
+    def begin(spec: InstanceSpec) -> Instance:
+        each = Instance(plan, spec, context=context)
+        each.initialize()
+        return each
+
+    pool = ThreadPoolExecutor(len(specs), thread_name_prefix="workbench-start")
+    futures: list[Future[Instance]] = [pool.submit(begin, spec) for spec in specs]
+    try:
+        started = [each.result() for each in futures]
+    except BaseException:
+        for each in futures:
+            each.add_done_callback(_abort_started)
+        raise
+    finally:
+        pool.shutdown(wait=False)
+    return started
+
+
+def _abort_started(future: Future[Instance]) -> None:
+    if future.exception() is None:
+        future.result().abort()

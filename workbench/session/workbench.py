@@ -1,0 +1,226 @@
+"""The session: every live model of this kernel, and what they share."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench import _host
+from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
+from workbench.launch import Launcher, nvidia_launcher, own_launcher
+from workbench.model_source import ModelEntry
+from workbench.session import regions
+from workbench.session.bls import BlsRouter
+from workbench.session.instance import StartPlan
+from workbench.session.logs import LogRing, OutputRoute
+from workbench.session.metrics import MetricRegistry
+from workbench.session.model import Model, ModelTable
+from workbench.session.model_control import ModelControl
+from workbench.session.model_host import ModelHost
+from workbench.session.services import Services
+from workbench.session.settings import Settings
+from workbench.suggest import did_you_mean, listing
+
+__all__ = ["Workbench"]
+
+_CLOSE_SECONDS = 5.0
+
+Reloader = Callable[..., Model]
+
+
+class Workbench:
+    """Models by name, and their logs, metrics and calls to each other. A context manager: leaving it stops
+    everything.
+
+    ``reload`` makes a model out of a new source; it is handed in, because sources and folders belong to a
+    floor above.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.logs = LogRing()
+        self.metrics = MetricRegistry()
+        #: Shows a line a model printed: (model, line). None: such lines go to the logs.
+        self.on_output: Callable[[str, str], None] | None = None
+        #: Loads a model again from another source: (name, source, **options).
+        self.reloader: Reloader | None = None
+        #: Loads a known model by name with a configuration override and files; False if the name is unknown.
+        self.loader: Callable[[str, str, Mapping[str, bytes]], bool] = lambda name, config, files: False
+        self.hosts: dict[str, ModelHost] = {}
+        self.bls = BlsRouter(self.find, self.ready_names, self.logs)
+        self._services = Services(
+            self.logs, self.metrics, self.bls, ModelControl(self.find, lambda *given: self.loader(*given))
+        )
+        self._launchers: dict[str, Launcher] = {}
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        _open.add(self)
+
+    # -- models --------------------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> ModelTable:
+        """All models, in order of name."""
+        return ModelTable([Model(self, name) for name in sorted(self.hosts)])
+
+    def model(self, name: str) -> Model:
+        """A model by name.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        if name not in self.hosts:
+            raise ModelNotFound(
+                f"no model {name!r}{did_you_mean(name, self.hosts)}; {listing(self.hosts)}",
+                hint="a %%triton model cell defines one",
+            )
+        return Model(self, name)
+
+    def find(self, name: str) -> ModelHost | None:
+        return self.hosts.get(name)
+
+    def ready_names(self) -> list[str]:
+        return sorted(name for name, host in self.hosts.items() if host.state == "READY")
+
+    def load(
+        self, entry: ModelEntry, *, discard: Callable[[ModelEntry], None], settings: Settings | None = None
+    ) -> Model:
+        """Load a model from its folder, or load it again: the new revision takes over once it is ready.
+
+        Args:
+            entry: The folder, its source and configuration.
+            discard: Called when the revision is gone, or could not be loaded.
+            settings: For this model only.
+
+        Raises:
+            ModelLoadError: it failed to load. What served before goes on serving.
+        """
+        if self._closed:
+            raise WorkbenchError("this workbench is closed")
+        with self._lock:
+            host = self.hosts.setdefault(entry.name, ModelHost(entry.name))
+        chosen = settings or self.settings
+        launcher = self._launcher(chosen)
+        plan = StartPlan(
+            entry,
+            entry.config,
+            with_release(chosen, launcher),
+            launcher,
+            self._services,
+            lambda: OutputRoute(entry.name, self.logs, lambda: self.on_output),
+            discard,
+        )
+        try:
+            host.load(plan)
+        except BaseException:
+            discard(entry)
+            raise
+        return Model(self, entry.name)
+
+    def unload(self, name: str) -> None:
+        """Stop a model and forget it. Raises ModelNotFound."""
+        self.model(name)
+        self.hosts.pop(name).unload()
+
+    def reset(self) -> None:
+        """Stop every model, remove every region of ours, forget logs. The session stays usable."""
+        self._stop_all(_CLOSE_SECONDS)
+        self.bls.mocks.clear()
+        self.logs.clear()
+        regions.sweep()
+
+    # -- the rest ------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """A private folder (mode 0700) that lives as long as the session."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="workbench-")).resolve()
+        return self._folder
+
+    @property
+    def release(self) -> str:
+        """The protocol release that models speak by default."""
+        return with_release(self.settings, self._launcher(self.settings)).release
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change settings for models loaded from now on; keys as ``--backend-config`` spells them."""
+        self.settings = self.settings.updated(changes)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Stop every model and remove what they used. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._stop_all(_CLOSE_SECONDS)
+        for launcher in self._launchers.values():
+            launcher.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        _open.discard(self)
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        ready = len(self.ready_names())
+        return f"Workbench: {ready} model{'' if ready == 1 else 's'} ready"
+
+    def _stop_all(self, timeout: float) -> None:
+        stopping = [
+            threading.Thread(target=host.unload, args=(timeout,), name=f"workbench-unload-{name}")
+            for name, host in self.hosts.items()
+        ]
+        self.hosts = {}
+        for each in stopping:
+            each.start()
+        for each in stopping:
+            each.join()
+
+    def _launcher(self, settings: Settings) -> Launcher:
+        with self._lock:
+            found = self._launchers.get(settings.stub)
+            if found is None:
+                found = (
+                    nvidia_launcher(settings.release or None) if settings.stub == "nvidia" else own_launcher()
+                )
+                self._launchers[settings.stub] = found
+            return found
+
+
+def with_release(settings: Settings, launcher: Launcher) -> Settings:
+    """Settings with the release written out: the one asked for, the one an original stub speaks, else the
+    newest.
+    """
+    wanted = settings.release or launcher.release
+    if not wanted:
+        return settings.updated({"release": _host.RELEASES[-1].name})
+    try:
+        return settings.updated({"release": _host.find_release(wanted).name})
+    except ValueError:
+        known = f"{_host.RELEASES[0].name} to {_host.RELEASES[-1].name}"
+        raise WorkbenchUsageError(f"unknown release {wanted!r}", hint=f"releases {known}") from None
+
+
+_open: weakref.WeakSet[Workbench] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for each in list(_open):
+        each.close()
