@@ -64,7 +64,10 @@ Handle WriteTensorHeader(Pool* pool, const TensorValue& tensor, Refs* keep, char
 
 Handle WriteTensor(Pool* pool, const TensorValue& tensor, Refs* keep) {
   if (tensor.block && tensor.block->pool() == pool) {
+    // Both parts: the value may die before the other side has loaded them.
+    Pool::Guard guard(pool);
     keep->push_back(pool->Load(tensor.block->tensor_handle()));
+    if (tensor.block->memory_handle() != 0) keep->push_back(pool->Load(tensor.block->memory_handle()));
     return tensor.block->tensor_handle();
   }
   if (tensor.memory_type == MemoryType::kGpu) {

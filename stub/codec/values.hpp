@@ -22,6 +22,8 @@ class SharedBlock {
       : pool_(std::move(pool)), tensor_(std::move(tensor)), memory_(std::move(memory)) {}
   Pool* pool() const { return pool_.get(); }
   Handle tensor_handle() const { return tensor_.handle(); }
+  // 0 if the bytes are embedded in the tensor.
+  Handle memory_handle() const { return memory_ ? memory_.handle() : 0; }
 
  private:
   std::shared_ptr<Pool> pool_;  // destroyed last: declared first

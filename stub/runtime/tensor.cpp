@@ -172,13 +172,11 @@ py::tuple PyTensor::DlpackDevice() const {
 Handle PyTensor::Save(Pool* pool, Refs* keep) {
   if (!value_.block || value_.block->pool() != pool) {
     Refs made;
-    const Handle handle = WriteTensor(pool, value_, &made);
+    WriteTensor(pool, value_, &made);
     Ref object = std::move(made.back());
     Ref memory = made.size() > 1 ? std::move(made.front()) : Ref();
     // Kept with the tensor: what was sent once is what will be sent again, as upstream has it.
     value_.block = std::make_shared<SharedBlock>(pool->shared_from_this(), std::move(object), std::move(memory));
-    keep->push_back(pool->Load(handle));
-    return handle;
   }
   return WriteTensor(pool, value_, keep);
 }
