@@ -49,9 +49,9 @@ build:
 # PyTorch is wanted by some tests, is large, and is not always to be had: then those tests say so and are skipped.
 # By pip, which reads the machine's pip settings (a CPU build may be offered there); uv would not.
 .venv/.torch: .venv/.deps
-	$(BIN)/python -m pip install -q --disable-pip-version-check "$(TORCH)" \
+	@echo 'installing $(TORCH) for the tests that use it'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "$(TORCH)" && touch $@ \
 	  || echo 'PyTorch could not be installed; the tests that need it will be skipped' >&2
-	touch $@
 
 server: build
 	@$(BIN)/workbench server install --release 24.10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
@@ -47,6 +48,15 @@ def triton_2410() -> ServerInstall:
 def triton_2407() -> ServerInstall:
     """A real server of release 24.07, with NVIDIA's stub."""
     return _server("24.07")
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch; without it the test is skipped."""
+    module: ModuleType = pytest.importorskip(
+        "torch", reason="PyTorch is not installed (`make .venv/.torch` does, or says why not)"
+    )
+    return module
 
 
 def _server(release: str) -> ServerInstall:
