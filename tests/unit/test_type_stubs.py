@@ -74,12 +74,12 @@ WRONG = {
     'pb_utils.InferenceResponse(error="text")': 'Argument "error" to "InferenceResponse" has',
     'pb_utils.InferenceRequest(model_name="child")': "No overload variant",
     'pb_utils.TritonError("text", 1)': 'Argument 2 to "TritonError" has incompatible type',
-    'raise pb_utils.TritonError("text")': "Exception must be derived from BaseException",
     "pb_utils.Logger.log_info(1)": 'Argument 1 to "log_info" of "Logger" has incompatible type',
     'pb_utils.is_model_ready("m", 1)': 'Argument 2 to "is_model_ready" has incompatible type',
     "request.exec().next()": '"InferenceResponse" has no attribute "next"',
     "pb_utils.InferenceResponseSender": "Module has no attribute",
-    "pb_utils.json": 'Module "triton_python_backend_utils" does not explicitly export attribute',
+    "pb_utils.json": 'Module has no attribute "json"',
+    'raise pb_utils.TritonError("text")': "Exception must be derived from BaseException",
 }
 
 
