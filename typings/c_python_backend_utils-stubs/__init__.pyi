@@ -10,7 +10,6 @@ from triton_python_backend_utils import TRITONSERVER_MEMORY_CPU as TRITONSERVER_
 from triton_python_backend_utils import TRITONSERVER_MEMORY_GPU as TRITONSERVER_MEMORY_GPU
 from triton_python_backend_utils import InferenceRequest as InferenceRequest
 from triton_python_backend_utils import InferenceResponse as InferenceResponse
-from triton_python_backend_utils import InferenceTrace as InferenceTrace
 from triton_python_backend_utils import Logger as Logger
 from triton_python_backend_utils import MetricFamily as MetricFamily
 from triton_python_backend_utils import PreferredMemory as PreferredMemory
@@ -19,6 +18,7 @@ from triton_python_backend_utils import TritonError as TritonError
 from triton_python_backend_utils import TritonModelException as TritonModelException
 from triton_python_backend_utils import (
     _InferenceResponseSender,
+    _InferenceTrace,
     _MemoryType,
     _Metric,
     _MetricKind,
@@ -26,6 +26,7 @@ from triton_python_backend_utils import (
 )
 
 InferenceResponseSender = _InferenceResponseSender
+InferenceTrace = _InferenceTrace
 MemoryType = _MemoryType
 Metric = _Metric
 MetricKind = _MetricKind

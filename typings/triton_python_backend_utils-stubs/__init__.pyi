@@ -4,8 +4,8 @@
 of ``TritonPythonModel``. In annotations they need ``from __future__ import annotations``.
 
 Releases are given as YY.MM of the server; a name without one is as old as 21.08. Types that have no name in
-the module (the sender, the iterator, a metric) begin with an underscore here; annotate with their real names
-from ``c_python_backend_utils``, under ``if TYPE_CHECKING``.
+the module (the sender, the iterator, a trace, a metric) begin with an underscore here; annotate with their
+real names from ``c_python_backend_utils``, under ``if TYPE_CHECKING``.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -246,7 +246,7 @@ class PreferredMemory:
     def __init__(self, preferred_memory_type: _MemoryType, preferred_device_id: int = 0) -> None: ...
 
 @final
-class InferenceTrace:
+class _InferenceTrace:
     """The trace of a request, to be handed to requests that the model makes (23.08+)."""
 
     def __init__(self) -> None: ...
@@ -347,7 +347,7 @@ class InferenceRequest:
         flags: int = 0,
         timeout: int = 0,
         preferred_memory: PreferredMemory = ...,
-        trace: InferenceTrace = ...,
+        trace: _InferenceTrace = ...,
         parameters: _Parameters | None = None,
     ) -> None: ...
     @overload
@@ -362,7 +362,7 @@ class InferenceRequest:
         flags: int = 0,
         timeout: int = 0,
         preferred_memory: PreferredMemory = ...,
-        trace: InferenceTrace = ...,
+        trace: _InferenceTrace = ...,
         parameters: _Parameters | None = None,
     ) -> None: ...
     def inputs(self) -> list[Tensor]:
@@ -381,7 +381,7 @@ class InferenceRequest:
     def parameters(self) -> str:
         """A JSON object as text."""
 
-    def trace(self) -> InferenceTrace: ...
+    def trace(self) -> _InferenceTrace: ...
     @overload
     def exec(self, decoupled: Literal[False] = False) -> InferenceResponse:
         """Ask the other model and wait, with the GIL released.

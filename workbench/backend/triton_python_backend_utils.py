@@ -55,7 +55,6 @@ _GRAFTED = frozenset(
     {
         "InferenceRequest",
         "InferenceResponse",
-        "InferenceTrace",
         "Logger",
         "MetricFamily",
         "PreferredMemory",
