@@ -60,7 +60,7 @@ class Parser(MagicArgumentParser):  # type: ignore[misc]
         if "-h" in words or "--help" in words:
             return argparse.Namespace(help=True)
         arguments: argparse.Namespace
-        arguments, extra = self.parse_known_args(list(words))
+        arguments, extra = self.parse_known_intermixed_args(list(words))
         if extra:
             known = [option for action in self._actions for option in action.option_strings]
             guess = did_you_mean(extra[0], known) if extra[0].startswith("-") else ""

@@ -36,13 +36,18 @@ class Call:
     @property
     def cell_label(self) -> str:
         """``Cell In[2]``: the cell that is running."""
-        return f"Cell In[{self.shell.execution_count}]"
+        # Not execution_count: versions of IPython differ in when they raise it.
+        number = len(self.shell.history_manager.input_hist_raw) - 1
+        return f"Cell In[{number}]" if self.raw_cell else "cell"
 
     @property
     def raw_cell(self) -> str:
-        """The whole text of the running cell."""
-        raw = self.shell.history_manager.input_hist_raw
-        return str(raw[-1]) if raw else ""
+        """The whole text of the running cell; "" if the shell keeps no history of it."""
+        raw = str((self.shell.history_manager.input_hist_raw or [""])[-1])
+        here = (
+            self.line.split("\n", 1)[0] if self.body is None else self.body.rstrip("\n").rsplit("\n", 1)[-1]
+        )
+        return raw if here in raw else ""
 
     @property
     def leading_lines(self) -> int:

@@ -40,6 +40,7 @@ ERROR_CODES = (
     "CANCELLED",
 )
 
+_INTERNAL = 1
 _RETURN_HINTS = (
     ("Expected a list in the execute return", "end execute with: return [response for each request]"),
     (
@@ -50,7 +51,19 @@ _RETURN_HINTS = (
         "Number of InferenceResponse objects do not match",
         "execute returns one response per request, in their order",
     ),
+    (
+        "returned no response for request",
+        "return a response, or answer through request.get_response_sender()",
+    ),
     ("does not implement `execute` method", "add def execute(self, requests) to TritonPythonModel"),
+    (
+        "Please use 'decoupled=True' argument",
+        "call it with request.exec(decoupled=True), which gives an iterator",
+    ),
+    (
+        "Failed for execute the inference request. Model '",
+        "load the model it calls first; %triton models lists them",
+    ),
     ("is using the decoupled mode", "answer with request.get_response_sender().send(...), and return None"),
 )
 
@@ -133,20 +146,20 @@ def execution_error(
     """An error response: a failed batch, or the model's own ``TritonError``."""
     name = ERROR_CODES[code] if 0 <= code < len(ERROR_CODES) else str(code)
     match = _BATCH.match(text)
-    if match is None:
-        place = f"{entry.name} answered request {request.index} of {request.count} with an error, code {name}"
+    cause, raw = parse_detail(text[match.end() :] if match else text)
+    cause = clean(entry, cause)
+    hint = next((advice for start, advice in _RETURN_HINTS if start in cause), "")
+    if match is None and not (hint and code == _INTERNAL):
+        place = f"request {request.index} of {request.count}"
         return ModelExecutionError(
             f"{clean(entry, text.strip())} ({entry.name})",
             cause=text.strip(),
-            where=place,
+            where=f"{entry.name} answered {place} with an error, code {name}",
             code=name,
             request=request,
             responses=responses,
         )
-    cause, raw = parse_detail(text[match.end() :])
-    cause = clean(entry, cause)
     frames = make_frames(entry, raw)
-    hint = next((advice for start, advice in _RETURN_HINTS if start in cause), "")
     own = [frame for frame in frames if frame.is_model]
     if hint and not frames:
         # Said of what execute returned, so it has no traceback: point at execute itself.
@@ -192,4 +205,7 @@ def keeps(serving: str) -> str:
 
 def clean(entry: ModelEntry, text: str) -> str:
     """Without the temporary folder in front of the model's own paths."""
-    return text.replace(f"{entry.path.parent}/", "") if entry.owned else text
+    if not entry.owned:
+        return text
+    # A text can carry the error of another model it called: every revision's folder goes.
+    return re.sub(re.escape(str(entry.path.parent.parent)) + r"/\d+/", "", text)

@@ -89,8 +89,10 @@ class Instance:
             decoupled=plan.config.decoupled,
             on_log=services.log_handler(plan.config.name) if services else None,
             on_bls=services.bls_handler(self) if services else None,
-            on_metric=self._metrics.handle if self._metrics else None,
-            on_control=services.control_handler() if services else None,
+            on_metric=services.metric_handler(spec.name, self._metrics)
+            if services and self._metrics
+            else None,
+            on_control=services.control_handler(spec.name) if services else None,
         )
         try:
             self._region_lock = regions.RegionLock(self.channel.region_name)

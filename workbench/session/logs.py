@@ -18,6 +18,14 @@ LEVELS = ("info", "warning", "error", "verbose")
 _LOG_LINE = re.compile(
     r"(?P<level>[IWEFV])\d{4} [0-9:.]+ \d+ (?P<file>[^\s:]+):(?P<line>\d+)\]\s+(?P<text>.*)$"
 )
+# Lines that go on with such a message: the frames of an exception.
+_LOG_MORE = re.compile(r"$|At:$|  \S.*\(\d+\): ")
+# What faulthandler prints of a crash. It has addresses and paths in it, and its frames go into the crash
+# report.
+_DUMP_START = re.compile(r"Fatal Python error: |(Current thread|Thread) 0x[0-9a-f]+ .*most recent call first")
+_DUMP_MORE = re.compile(
+    r"$|  File \"|  \.\.\.$|(Current thread|Thread) 0x|Extension modules: |<invalid frame>"
+)
 _LETTERS = {"I": "info", "W": "warning", "E": "error", "F": "error", "V": "verbose"}
 
 
@@ -69,7 +77,7 @@ class OutputRoute:
     print under through it, also from the thread that reads the pipe.
     """
 
-    __slots__ = ("context", "logs", "model", "sink")
+    __slots__ = ("_more", "context", "logs", "model", "sink")
 
     def __init__(
         self, model: str, logs: LogRing, sink: Callable[[], Callable[[str, str], None] | None]
@@ -78,10 +86,21 @@ class OutputRoute:
         self.logs = logs
         self.sink = sink
         self.context: Context | None = None
+        self._more: re.Pattern[str] | None = None  # what a line looks like that belongs to the one before
 
     def __call__(self, line: str) -> None:
+        if self._more is not None:
+            if self._more.match(line):
+                self.logs.add(LogRecord(self.model, "output", line))
+                return
+            self._more = None
         match = _LOG_LINE.match(line)
+        if _DUMP_START.match(line):
+            self._more = _DUMP_MORE
+            self.logs.add(LogRecord(self.model, "error", line))
+            return
         if match:
+            self._more = _LOG_MORE
             self.logs.add(
                 LogRecord(
                     self.model, _LETTERS[match["level"]], match["text"], match["file"], int(match["line"])

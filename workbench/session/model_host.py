@@ -33,6 +33,8 @@ from workbench.session.scheduler import BatchScheduler
 __all__ = ["ModelHost", "Sequence"]
 
 _RETIRE_SECONDS = 60.0
+_FINAL_HINT = "end with sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+_RETURN_HINT = "return a response, or answer through request.get_response_sender()"
 START, END = 1, 2  # TRITONSERVER_REQUEST_FLAG_SEQUENCE_…
 
 Sequence = tuple[int | str, bool, bool]  # correlation id, start, end
@@ -211,6 +213,8 @@ class ModelHost:
                 response = self._next(revision, request, tuples, timeout, outcome, worker)
                 if response is None:
                     finished = True
+                    if request.abandoned:
+                        raise self._no_final_flag(revision, tuples, [])
                     return
                 if response.error is not None:
                     raise self._error(revision, tuples, response, [])
@@ -312,8 +316,8 @@ class ModelHost:
                 break
         if instance is not None and decoupled:
             instance.catch_up()
-        if not responses and not decoupled:
-            raise self._no_response(revision, tuples)
+        if request.abandoned or not (responses or decoupled):
+            raise self._no_final_flag(revision, tuples, responses)
         return responses
 
     def _execute(
@@ -363,24 +367,30 @@ class ModelHost:
         limit = f"within {timeout:g} s" if timeout is not None else "in time"
         if revision.decoupled:
             answered = f"sent {count} response{'' if count == 1 else 's'} but no final flag"
-            hint = "end with sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+            hint = _FINAL_HINT
         else:
             answered = "returned None from execute and did not answer"
-            hint = "return a response, or answer through request.get_response_sender()"
+            hint = _RETURN_HINT
         return InferTimeout(f"{self.name} {answered} {limit}", hint=hint)
 
-    def _no_response(self, revision: Revision, tuples: list[_host.TensorTuple]) -> ModelExecutionError:
-        source = revision.plan.entry.source
-        line = source.line_of("TritonPythonModel.execute")
-        frames = failures.make_frames(
-            revision.plan.entry, [(str(revision.plan.entry.model_file), line, "execute")]
+    def _no_final_flag(
+        self, revision: Revision, tuples: list[_host.TensorTuple], responses: list[_host.Response]
+    ) -> ModelExecutionError:
+        """The model let go of the request without ending it: a client of a server waits for ever."""
+        entry, count = revision.plan.entry, len(responses)
+        line = entry.source.line_of("TritonPythonModel.execute")
+        sent = (
+            f"sent {count} response{'' if count == 1 else 's'} but no final flag"
+            if count
+            else "sent no response"
         )
         return ModelExecutionError(
-            f"execute returned no response for the request ({self.name})",
-            frames=frames if line else [],
+            f"{self.name} {sent}, and gave up the request",
+            frames=failures.make_frames(entry, [(str(entry.model_file), line, "execute")]) if line else [],
             where=f"{self.name}.execute, request 1 of 1",
             request=RequestInfo(self.name, revision.encoder.describe(tuples)),
-            hint="on a server the client waits for ever: return a response, or send one and the final flag",
+            responses=[InferResponse(each) for each in responses],
+            hint=_FINAL_HINT if revision.decoupled else _RETURN_HINT,
         )
 
     def _serving(self) -> Revision:
