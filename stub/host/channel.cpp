@@ -210,14 +210,14 @@ void Channel::Settle(Batch* batch, const ResponseBatchValue& answer, bool with_h
   for (std::size_t i = 0; i < count; ++i) {
     Pending& pending = *batch->requests[i];
     const bool answered = responses[i].has_value();
-    if (answered || rescheduled[i] || ends_here) link_->requests().Take(batch->keys[i]);
     if (rescheduled[i]) {
       pending.Reschedule();
     } else if (answered) {
       pending.Deliver(std::move(*responses[i]), true);
     } else if (ends_here) {
-      pending.Finish(true);
+      pending.Drop();
     }
+    if (pending.Executed() || answered || rescheduled[i]) link_->requests().Take(batch->keys[i]);
   }
 }
 
@@ -241,8 +241,15 @@ Handle Channel::Ask(std::unique_ptr<Batch>* batch, Command answer, const Deadlin
   } catch (const RegionBroken& error) {
     in_flight_ = std::move(*batch);
     // A lock that died with its owner is how the owner's death may show first.
-    if (link_->peer().Gone()) throw PeerGone(link_->NotHealthyText());
+    if (link_->peer().Gone()) {
+      link_->FailNotHealthy();
+      throw PeerGone(link_->NotHealthyText());
+    }
     link_->Fail(Fault::Kind::kProtocol, error.what());
+    throw;
+  } catch (const PeerGone&) {
+    in_flight_ = std::move(*batch);
+    if (!link_->closing()) link_->FailNotHealthy();
     throw;
   } catch (...) {
     in_flight_ = std::move(*batch);

@@ -20,6 +20,8 @@ void Pending::Open(std::int64_t address, std::int64_t factory) {
                                        : "the request is complete\nhint: make a new one for every inference");
   }
   state_ = State::kOpen;
+  executing_ = true;
+  dropped_ = false;
   rescheduled_ = false;
   value_.address = address;
   value_.factory = factory;
@@ -47,14 +49,38 @@ void Pending::Deliver(ResponseValue response, bool final) {
   changed_.notify_all();
 }
 
-void Pending::Finish(bool abandoned) {
+void Pending::Finish() {
   {
     const std::lock_guard lock(mutex_);
-    if (state_ == State::kComplete) return;
     state_ = State::kComplete;
-    abandoned_ = abandoned;
   }
   changed_.notify_all();
+}
+
+bool Pending::Drop() {
+  {
+    const std::lock_guard lock(mutex_);
+    dropped_ = true;
+    if (executing_) return false;
+    if (state_ != State::kOpen) return true;
+    state_ = State::kComplete;
+    abandoned_ = true;
+  }
+  changed_.notify_all();
+  return true;
+}
+
+bool Pending::Executed() {
+  {
+    const std::lock_guard lock(mutex_);
+    executing_ = false;
+    if (!dropped_) return false;
+    if (state_ != State::kOpen) return true;
+    state_ = State::kComplete;
+    abandoned_ = true;
+  }
+  changed_.notify_all();
+  return true;
 }
 
 void Pending::Fail(const Fault& fault) {

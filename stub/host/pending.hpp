@@ -45,7 +45,14 @@ class Pending {
   // After the final response, later ones are ignored: a second answer cannot be un-given.
   void Deliver(ResponseValue response, bool final);
   // Complete without a further response.
-  void Finish(bool abandoned);
+  void Finish();
+  // The model let go of its response sender: abandoned, if it is open. While the batch is being executed that
+  // is not known yet (its answer, on another queue, may still bring an error or give the request back): false
+  // then.
+  bool Drop();
+  // The batch was answered, and what it said about this request was delivered. True if it was dropped
+  // meanwhile.
+  bool Executed();
   // Never to be completed. Responses that have arrived can still be taken.
   void Fail(const Fault& fault);
 
@@ -67,6 +74,8 @@ class Pending {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   State state_ = State::kNew;
+  bool executing_ = false;
+  bool dropped_ = false;
   bool abandoned_ = false;
   bool rescheduled_ = false;
   std::deque<ResponseValue> responses_;

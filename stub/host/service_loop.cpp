@@ -244,7 +244,7 @@ void ServiceLoop::TakeResponse(Handle payload) {
       if (response != 0) {
         pending->Deliver(ReadResponse(link_->shared_pool(), link_->release(), response), final);
       } else if (final) {
-        pending->Finish(false);
+        pending->Finish();
       }
     } catch (const RegionBroken&) {
       throw;
@@ -283,8 +283,10 @@ void ServiceLoop::TakeCleanup(const Incoming& message) {
   if (!message.mutex) throw RegionBroken("a clean-up message came without a place for its answer");
   if (message.command == Command::kBlsCleanup) {
     link_->ForgetCall(data->id);
-  } else if (const auto pending = link_->requests().Take(static_cast<std::int64_t>(data->id))) {
-    pending->Finish(true);
+  } else {
+    const auto key = static_cast<std::int64_t>(data->id);
+    const auto pending = link_->requests().Find(key);
+    if (pending && pending->Drop()) link_->requests().Take(key);
   }
   const LinkLock lock(link_.get(), message.mutex);
   data->waiting_on_stub = true;

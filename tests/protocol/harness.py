@@ -77,14 +77,47 @@ def our_stub(release: str) -> StubKind:
 
 
 @dataclass
+class Handlers:
+    """What a channel hands services to; a test puts in what it needs. Without: refused."""
+
+    bls: Callable[[_host.BlsCall], None] | None = None
+    metric: Callable[[_host.MetricCall], int | float | None] | None = None
+    control: Callable[[_host.ControlCall], bool | None] | None = None
+    logs: list[tuple[int, str, int, str]] = field(default_factory=list)
+
+    def on_log(self, level: int, file: str, line: int, text: str) -> None:
+        self.logs.append((level, file, line, text))
+
+    def on_bls(self, call: _host.BlsCall) -> None:
+        assert self.bls, "no handler for calls"
+        self.bls(call)
+
+    def on_metric(self, call: _host.MetricCall) -> int | float | None:
+        assert self.metric, "no handler for metrics"
+        return self.metric(call)
+
+    def on_control(self, call: _host.ControlCall) -> bool | None:
+        assert self.control, "no handler for control"
+        return self.control(call)
+
+
+@dataclass
 class Instance:
     """One running stub and the channel to it."""
 
+    kind: StubKind
     channel: _host.Channel
     process: subprocess.Popen[bytes]
-    logs: list[tuple[int, str, int, str]]
+    handlers: Handlers
 
-    def infer(self, *arrays: np.ndarray, outputs: tuple[str, ...] = ("OUTPUT0",), **options: Any) -> _host.Response:
+    @property
+    def logs(self) -> list[str]:
+        """Texts of the log lines so far."""
+        return [text for _, _, _, text in self.handlers.logs]
+
+    def infer(
+        self, *arrays: np.ndarray, outputs: tuple[str, ...] = ("OUTPUT0",), **options: Any
+    ) -> _host.Response:
         """One request with inputs INPUT0, INPUT1 …; its only response."""
         request = make_request(*arrays, outputs=outputs, **options)
         self.channel.execute([request], ANSWER_TIMEOUT)
@@ -107,7 +140,9 @@ def tensor(name: str, array: np.ndarray) -> _host.TensorTuple:
     return (name, NUMBERS[numbers[array.dtype.str[1:]]], array.shape, np.ascontiguousarray(array))
 
 
-def make_request(*arrays: np.ndarray, outputs: tuple[str, ...] = ("OUTPUT0",), **options: Any) -> _host.Request:
+def make_request(
+    *arrays: np.ndarray, outputs: tuple[str, ...] = ("OUTPUT0",), **options: Any
+) -> _host.Request:
     """A request with inputs INPUT0, INPUT1 …"""
     options.setdefault("model_name", "test")
     return _host.Request([tensor(f"INPUT{i}", array) for i, array in enumerate(arrays)], outputs, **options)
@@ -135,8 +170,9 @@ def start(
     version = folder / "test" / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.py").write_text(textwrap.dedent(source))
-    logs: list[tuple[int, str, int, str]] = []
-    options.setdefault("on_log", lambda *line: logs.append(line))
+    handlers = Handlers()
+    for name in ("on_log", "on_bls", "on_metric", "on_control"):
+        options.setdefault(name, getattr(handlers, name))
     options.setdefault("shm_default_byte_size", 1 << 20)
     options.setdefault("shm_growth_byte_size", 1 << 20)
     channel = _host.Channel(
@@ -154,7 +190,7 @@ def start(
         channel.wait_started(START_TIMEOUT)
         if initialize:
             channel.initialize(initialize_arguments(folder, config or {}), START_TIMEOUT)
-        yield Instance(channel, process, logs)
+        yield Instance(kind, channel, process, handlers)
     finally:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGKILL)
