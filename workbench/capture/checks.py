@@ -71,12 +71,11 @@ def _binds_model(node: ast.stmt) -> bool:
     if isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)) or hasattr(node, "handlers"):
         inner = [child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
         return any(_binds_model(child) for child in inner)
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    names = [
-        name.id for target in targets if target for name in ast.walk(target) if isinstance(name, ast.Name)
-    ]
-    # globals()["TritonPythonModel"] = …, setattr and exec cannot be followed; they are left to the stub.
-    return _MODEL_CLASS in names or (isinstance(node, ast.Expr) and _MODEL_CLASS in ast.unparse(node))
+    # As text: globals()["TritonPythonModel"] = ... and setattr(...) bind it too. What exec does cannot be
+    # followed.
+    if isinstance(node, ast.Assign):
+        return any(_MODEL_CLASS in ast.unparse(target) for target in node.targets)
+    return isinstance(node, (ast.AnnAssign, ast.Expr)) and _MODEL_CLASS in ast.unparse(node)
 
 
 def _class_hint(tree: ast.Module) -> str:
