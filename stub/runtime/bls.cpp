@@ -150,8 +150,8 @@ void PushReceiver::RefuseCudaPool(const Envelope& envelope) {
   // No CUDA here: both sides then fall back to handles of single allocations, as the protocol has it.
   Pool* pool = stub_->pool();
   auto* message = pool->At<wire::CudaPool>(envelope.args());
-  Refs keep;
-  const Handle error = WriteString(pool, "this stub uses no CUDA driver", &keep);
+  HeldRefs keep(pool);
+  const Handle error = WriteString(pool, "this stub uses no CUDA driver", keep.get());
   SharedLock lock(envelope.mutex());
   message->error = error;
   message->is_error_set = true;
@@ -167,8 +167,8 @@ void PushReceiver::AnswerReadiness(Handle handle) {
   auto* message = pool->At<wire::UserReadiness>(envelope.args());
   const Ref payload = pool->Load(envelope.args());
   const Readiness readiness = is_ready_();
-  Refs keep;
-  const Handle error = readiness.error.empty() ? 0 : WriteString(pool, readiness.error, &keep);
+  HeldRefs keep(pool);
+  const Handle error = readiness.error.empty() ? 0 : WriteString(pool, readiness.error, keep.get());
   SharedLock lock(envelope.mutex());
   message->is_ready = readiness.is_ready;
   message->function_exists = true;

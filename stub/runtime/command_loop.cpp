@@ -39,42 +39,40 @@ bool CommandLoop::Dispatch(Envelope* command) {
   }
 }
 
-void CommandLoop::Answer(Handle message, Refs* keep) {
+void CommandLoop::Answer(Handle message) {
   py::gil_scoped_release release;
   stub_->link().Answer(message);
   stub_->link().AwaitRelease();
-  Pool::Guard guard(stub_->pool());
-  keep->clear();
 }
 
 bool CommandLoop::AutoComplete(const Envelope& command) {
   Pool* pool = stub_->pool();
-  Refs keep;
+  HeldRefs keep(pool);
   Ref answer = pool->AllocateAs<wire::AutoCompleteResponse>();
   auto* data = answer.as<wire::AutoCompleteResponse>();
   bool succeeded = false;
   try {
     const std::string config = ReadString(pool, command.args());
     model_.Import();
-    data->model_config = WriteString(pool, model_.AutoComplete(config), &keep);
+    data->model_config = WriteString(pool, model_.AutoComplete(config), keep.get());
     data->has_model_config = true;
     succeeded = true;
   } catch (const ModelError& error) {
     WB_STUB_LOG(*stub_, LogLevel::kInfo,
                 std::string("Failed to initialize Python stub for auto-complete: ") + error.what());
     data->has_error = true;
-    data->error = WriteString(pool, error.what(), &keep);
+    data->error = WriteString(pool, error.what(), keep.get());
     data->is_error_set = true;
   }
   const Envelope message =
       Envelope::Create(pool, stub_->release(), Command::kAutoCompleteResponse, answer.handle(), false);
-  Answer(message.handle(), &keep);
+  Answer(message.handle());
   return succeeded;
 }
 
 bool CommandLoop::Initialize(const Envelope& command) {
   Pool* pool = stub_->pool();
-  Refs keep;
+  HeldRefs keep(pool);
   Ref answer = pool->AllocateAs<wire::InitializeResponse>();
   auto* data = answer.as<wire::InitializeResponse>();
   bool succeeded = false;
@@ -97,32 +95,32 @@ bool CommandLoop::Initialize(const Envelope& command) {
   } catch (const ModelError& error) {
     WB_STUB_LOG(*stub_, LogLevel::kInfo, std::string("Failed to initialize Python stub: ") + error.what());
     data->has_error = true;
-    data->error = WriteString(pool, error.what(), &keep);
+    data->error = WriteString(pool, error.what(), keep.get());
     data->is_error_set = true;
   }
   const Envelope message =
       Envelope::Create(pool, stub_->release(), Command::kInitializeResponse, answer.handle(), false);
-  Answer(message.handle(), &keep);
+  Answer(message.handle());
   if (!succeeded) StopThreads();
   return succeeded;
 }
 
 void CommandLoop::Execute(const Envelope& command) {
   Pool* pool = stub_->pool();
-  Refs keep;
-  ResponseBatchValue batch = model_.Execute(ReadRequestBatch(pool, command.args()), &keep);
+  HeldRefs keep(pool);
+  ResponseBatchValue batch = model_.Execute(ReadRequestBatch(pool, command.args()), keep.get());
   Handle answer = 0;
   try {
-    answer = WriteExecuteResponse(pool, stub_->release(), batch, &keep);
+    answer = WriteExecuteResponse(pool, stub_->release(), batch, keep.get());
   } catch (const PoolExhausted& error) {
     // Not even the list of handles fits: the text of the failure is smaller.
     batch = ResponseBatchValue{};
     batch.has_error = true;
     batch.error = error.what();
-    keep.clear();
-    answer = WriteExecuteResponse(pool, stub_->release(), batch, &keep);
+    keep.Release();
+    answer = WriteExecuteResponse(pool, stub_->release(), batch, keep.get());
   }
-  Answer(answer, &keep);
+  Answer(answer);
 }
 
 void CommandLoop::Finalize(Envelope* command) {

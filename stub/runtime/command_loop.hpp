@@ -22,8 +22,8 @@ class CommandLoop {
   bool Initialize(const Envelope& command);
   void Execute(const Envelope& command);
   void Finalize(Envelope* command);
-  // Pushes the answer and waits until the parent has taken it over; then `keep` may go.
-  void Answer(Handle message, Refs* keep);
+  // Pushes the answer and waits until the parent has taken it over; then what it names may go.
+  void Answer(Handle message);
   void StopThreads();
 
   Stub* stub_;

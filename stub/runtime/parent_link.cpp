@@ -47,14 +47,16 @@ void TwoPhase(Queue* queue, const Envelope& envelope, Message* message, Read rea
   Await(&message->cv, &message->mu, Watch{}, "the parent's answer", [&] { return message->waiting_on_stub; });
   read();
   message->waiting_on_stub = false;
+  // Woken after the lock is free: a parent that wakes must not block on it at once.
+  lock.Unlock();
   pthread_cond_broadcast(&message->cv);
 }
 
 }  // namespace
 
 void ParentLink::Log(const LogValue& log) {
-  Refs keep;
-  Ref payload = NewLog(pool_.get(), log, &keep);
+  HeldRefs keep(pool_.get());
+  Ref payload = NewLog(pool_.get(), log, keep.get());
   const Envelope envelope = Envelope::Create(pool_.get(), release_, Command::kLog, payload.handle(), false);
   TwoPhase(&s2p_, envelope, payload.as<wire::Log>(), [] {});
 }
@@ -84,8 +86,8 @@ void ParentLink::CancelBls(std::uint64_t id) {
 }
 
 void ParentLink::MetricFamily(Command command, MetricFamilyValue* family) {
-  Refs keep;
-  Ref payload = NewMetricMessage(pool_.get(), WriteMetricFamily(pool_.get(), *family, &keep));
+  HeldRefs keep(pool_.get());
+  Ref payload = NewMetricMessage(pool_.get(), WriteMetricFamily(pool_.get(), *family, keep.get()));
   auto* data = payload.as<wire::MetricMessage>();
   const Envelope envelope = Envelope::Create(pool_.get(), release_, command, payload.handle(), false);
   std::string error;
@@ -97,8 +99,8 @@ void ParentLink::MetricFamily(Command command, MetricFamilyValue* family) {
 }
 
 double ParentLink::Metric(Command command, MetricValue* metric) {
-  Refs keep;
-  Ref payload = NewMetricMessage(pool_.get(), WriteMetric(pool_.get(), release_, *metric, &keep));
+  HeldRefs keep(pool_.get());
+  Ref payload = NewMetricMessage(pool_.get(), WriteMetric(pool_.get(), release_, *metric, keep.get()));
   auto* data = payload.as<wire::MetricMessage>();
   const Envelope envelope = Envelope::Create(pool_.get(), release_, command, payload.handle(), false);
   std::string error;
@@ -113,8 +115,8 @@ double ParentLink::Metric(Command command, MetricValue* metric) {
 }
 
 bool ParentLink::Control(Command command, const ModelLoaderValue& value) {
-  Refs keep;
-  Ref payload = NewModelLoaderMessage(pool_.get(), WriteModelLoader(pool_.get(), value, &keep));
+  HeldRefs keep(pool_.get());
+  Ref payload = NewModelLoaderMessage(pool_.get(), WriteModelLoader(pool_.get(), value, keep.get()));
   auto* data = payload.as<wire::ModelLoaderMessage>();
   const Envelope envelope = Envelope::Create(pool_.get(), release_, command, payload.handle(), false);
   std::string error;
@@ -138,15 +140,16 @@ void ParentLink::SendResponse(std::int64_t request, std::int64_t factory, Handle
     Await(&data->cv, &data->mu, Watch{}, "the parent's turn", [&] { return data->is_stub_turn; });
     error = TakeError(pool_.get(), *data, "An error occurred while sending a response.");
     data->is_stub_turn = false;
+    lock.Unlock();
     pthread_cond_broadcast(&data->cv);
   }
   if (!error.empty()) throw ServiceError(error);
 }
 
 ResponseValue ParentLink::Infer(Command command, const RequestValue& request) {
-  Refs keep;
-  const Handle handle = WriteRequest(pool_.get(), request, &keep);
-  const Handle batch = WriteRequestBatch(pool_.get(), {handle}, &keep);
+  HeldRefs keep(pool_.get());
+  const Handle handle = WriteRequest(pool_.get(), request, keep.get());
+  const Handle batch = WriteRequestBatch(pool_.get(), {handle}, keep.get());
   const Envelope envelope = Envelope::Create(pool_.get(), release_, command, batch, true);
   SharedLock lock(envelope.mutex());
   ServiceQueue().Push(envelope.handle());

@@ -55,10 +55,10 @@ ResponseValue PyRequest::Infer(Command command) {
   RequestValue request = value_;
   request.address = 0;
   request.factory = 0;
-  Refs keep;
+  HeldRefs keep(stub_->pool());
   try {
     for (const auto& input : inputs_) {
-      input->Save(stub_->pool(), &keep);
+      input->Save(stub_->pool(), keep.get());
       request.inputs.push_back(input->value());
     }
     return stub_->link().Infer(command, request);

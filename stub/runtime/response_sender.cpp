@@ -48,9 +48,9 @@ void ResponseSender::Send(const std::shared_ptr<PyResponse>& response, std::uint
   }
   if (response) response->Prune(identity_.requested_outputs);
   py::gil_scoped_release release;
-  Refs keep;
+  HeldRefs keep(stub_->pool());
   try {
-    const Handle handle = response ? response->Save(stub_->pool(), stub_->release(), &keep) : 0;
+    const Handle handle = response ? response->Save(stub_->pool(), stub_->release(), keep.get()) : 0;
     Transmit(handle, flags);
   } catch (const Error& error) {
     throw ModelException(error.what());
@@ -89,8 +89,8 @@ void ResponseSender::FailIfOpen(const std::string& message) {
   if (has_its_response) return Transmit(0, kResponseFinal);
   ResponseValue value;
   value.error = ErrorValue{ErrorCode::kInternal, message};
-  Refs keep;
-  Transmit(WriteResponse(stub_->pool(), stub_->release(), value, &keep), kResponseFinal);
+  HeldRefs keep(stub_->pool());
+  Transmit(WriteResponse(stub_->pool(), stub_->release(), value, keep.get()), kResponseFinal);
 }
 
 void ResponseSender::CloseByParent() {

@@ -175,6 +175,17 @@ void Pool::Release(Handle handle) noexcept {
   }
 }
 
+void HeldRefs::Release() noexcept {
+  if (refs_.empty()) return;
+  try {
+    Pool::Guard guard(pool_);
+    refs_.clear();
+  } catch (const std::exception&) {
+    pool_->Abandon();
+    refs_.clear();
+  }
+}
+
 std::size_t Pool::FreeBytes() {
   Guard guard(this);
   return segment_->buffer.get_free_memory();

@@ -48,6 +48,21 @@ class Ref {
 // What one side holds while a message is under way.
 using Refs = std::vector<Ref>;
 
+// References that are given back together, under one lock, at the end of a scope.
+class HeldRefs {
+ public:
+  explicit HeldRefs(Pool* pool) : pool_(pool) {}
+  ~HeldRefs() { Release(); }
+  HeldRefs(const HeldRefs&) = delete;
+  HeldRefs& operator=(const HeldRefs&) = delete;
+  Refs* get() { return &refs_; }
+  void Release() noexcept;
+
+ private:
+  Pool* pool_;
+  Refs refs_;
+};
+
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
   // Throws PoolExhausted if the file system cannot hold `size` bytes.

@@ -1,0 +1,134 @@
+"""Calls between models, streamed responses and throughput: our stub beside NVIDIA's on the same server, and the live
+host.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tritonclient.grpc as grpcclient
+
+import workbench as wb
+from workbench.targets.process_server import ServerProcess
+
+from .support import MODELS, percentile, server, show
+
+BLS_CALLS = 2000
+RESPONSES = 5000
+SECONDS = 3.0
+ROUNDS = 3  # each side is measured in turns, so that a busy moment does not fall on one of them
+
+
+def _count(value: int) -> grpcclient.InferInput:
+    tensor = grpcclient.InferInput("COUNT", [1], "INT32")
+    tensor.set_data_from_numpy(np.array([value], np.int32))
+    return tensor
+
+
+def _server_bls(process: ServerProcess) -> float:
+    answer = process.grpc().infer("bls_caller", [_count(BLS_CALLS)])
+    return percentile(list(answer.as_numpy("MICROSECONDS")), 0.5)
+
+
+def _server_stream(process: ServerProcess) -> float:
+    responses: queue.Queue[object] = queue.Queue()
+    client = process.grpc()
+    client.start_stream(callback=lambda result, error: responses.put(error or result))
+    client.async_stream_infer("repeat", [_count(RESPONSES)])
+    start = time.perf_counter()
+    for _ in range(RESPONSES):
+        got = responses.get(timeout=60)
+        if isinstance(got, Exception):
+            raise got
+    elapsed = time.perf_counter() - start
+    client.stop_stream()
+    return RESPONSES / elapsed
+
+
+def _throughput(call: Callable[[], object], concurrency: int) -> float:
+    done = [0] * concurrency
+    end = time.perf_counter() + SECONDS
+
+    def work(number: int) -> None:
+        while time.perf_counter() < end:
+            call()
+            done[number] += 1
+
+    start = time.perf_counter()
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done) / (time.perf_counter() - start)
+
+
+def _server_requests(process: ServerProcess, concurrency: int) -> float:
+    client = process.grpc()
+    array = np.arange(4, dtype=np.float32)
+    tensor = grpcclient.InferInput("INPUT", [4], "FP32")
+    tensor.set_data_from_numpy(array)
+    return _throughput(lambda: client.infer("identity", [tensor]), concurrency)
+
+
+def _define(name: str, inputs: list[str], outputs: list[str], **options: object) -> None:
+    source = Path(MODELS / name / "1" / "model.py")
+    wb.define(name, source=source, inputs=inputs, outputs=outputs, **options)  # type: ignore[arg-type]
+
+
+def _live() -> dict[str, float]:
+    _define("identity", ["INPUT:FP32[-1]"], ["OUTPUT:FP32[-1]"])
+    _define("bls_caller", ["COUNT:INT32[1]"], ["MICROSECONDS:FP32[-1]"])
+    _define("repeat", ["COUNT:INT32[1]"], ["SECONDS:FP32[1]"], decoupled=True)
+    models = wb.current().models
+    result: dict[str, float] = {}
+    answer = models["bls_caller"].infer({"COUNT": np.array([BLS_CALLS], np.int32)}, timeout=120)
+    result["BLS p50 µs"] = percentile(list(answer["MICROSECONDS"].numpy()), 0.5)
+    start = time.perf_counter()
+    number = sum(1 for _ in models["repeat"].stream({"COUNT": np.array([RESPONSES], np.int32)}))
+    result["responses/s"] = number / (time.perf_counter() - start)
+    array = np.arange(4, dtype=np.float32)
+    for concurrency in (1, 16):
+        rate = _throughput(lambda: models["identity"].infer({"INPUT": array}), concurrency)
+        result[f"requests/s ({concurrency})"] = rate
+    wb.current().close()
+    return result
+
+
+def main() -> None:
+    """Print the table."""
+    names = ["identity", "bls_caller", "repeat"]
+    kept: dict[str, dict[str, list[float]]] = {"nvidia": {}, "own": {}}
+    with server("nvidia", names) as theirs, server("own", names) as ours:
+        for _ in range(ROUNDS):
+            for stub, process in (("nvidia", theirs), ("own", ours)):
+                figures = kept[stub]
+                figures.setdefault("BLS p50 µs", []).append(_server_bls(process))
+                figures.setdefault("responses/s", []).append(_server_stream(process))
+                for concurrency in (1, 16):
+                    figures.setdefault(f"requests/s ({concurrency})", []).append(
+                        _server_requests(process, concurrency)
+                    )
+    live = _live()
+    rows = []
+    for name in live:
+        better_is_less = "µs" in name
+        nvidia = percentile(kept["nvidia"][name], 0.5)
+        own = percentile(kept["own"][name], 0.5)
+        ratio = nvidia / own if better_is_less else own / nvidia
+        live_ratio = nvidia / live[name] if better_is_less else live[name] / nvidia
+        rows.append([name, f"{nvidia:,.0f}", f"{own:,.0f}", f"{ratio:.2f} ×", f"{live[name]:,.0f}", f"{live_ratio:.2f} ×"])
+    show(
+        f"Server 24.10, gRPC; median of {ROUNDS} rounds; × = how much better than NVIDIA's stub",
+        ["figure", "NVIDIA's stub", "our stub", "", "live host", ""],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
