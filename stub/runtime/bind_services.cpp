@@ -155,7 +155,7 @@ void BindMetrics(py::module_& module, Stub* stub) {
       .def("set", [](Metric& self, double x) { self.Operate(Command::kMetricSet, "set", x); })
       .def("value", [](Metric& self) { return self.Operate(Command::kMetricValue, "get", 0); });
   py::class_<Family, std::shared_ptr<Family>> family(module, "MetricFamily");
-  py::enum_<MetricKind> kind(family, "MetricKind");
+  py::enum_<MetricKind> kind(module, "MetricKind");
   kind.value("COUNTER", MetricKind::kCounter).value("GAUGE", MetricKind::kGauge);
   const bool histogram = stub->release().has_histogram;
   if (histogram) {
@@ -163,9 +163,8 @@ void BindMetrics(py::module_& module, Stub* stub) {
     metric.def("observe", [](Metric& self, double x) { self.Operate(Command::kMetricObserve, "observe", x); });
   }
   kind.export_values();
-  module.attr("MetricKind") = kind;
-  for (const char* name : {"COUNTER", "GAUGE"}) module.attr(name) = kind.attr(name);
-  if (histogram) module.attr("HISTOGRAM") = kind.attr("HISTOGRAM");
+  for (const char* name : {"COUNTER", "GAUGE"}) family.attr(name) = kind.attr(name);
+  if (histogram) family.attr("HISTOGRAM") = kind.attr("HISTOGRAM");
   family.def(py::init([stub](const std::string& name, const std::string& description, MetricKind metric_kind) {
                return std::make_shared<Family>(stub, name, description, metric_kind);
              }),
