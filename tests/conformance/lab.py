@@ -43,11 +43,25 @@ class Lab:
         return self.run(f"result = ({code})", **arguments)
 
     def infer(self, code: str, **arguments: Any) -> Answer:
-        return self.send(code, **arguments).result()
+        try:
+            return self.send(code, **arguments).result()
+        except TimeoutError:
+            self._forget("default")
+            raise
 
     def stream(self, code: str, **arguments: Any) -> list[Answer]:
         """Run `code` in a request of the decoupled model; all responses."""
-        return self.send(code, kind="decoupled", stream=True, **arguments).responses()
+        try:
+            return self.send(code, kind="decoupled", stream=True, **arguments).responses()
+        except TimeoutError:
+            self._forget("decoupled")
+            raise
+
+    def _forget(self, kind: str) -> None:
+        """A case got no answer: its model may be stuck, so the next case gets another."""
+        model = self._models.pop(kind, None)
+        if model:
+            self.target.drop(model.name)
 
 
 def agrees(got: str, expected: str) -> bool:

@@ -148,7 +148,10 @@ class ServerTarget(Target):
 
     host = "server"
     features = frozenset(
-        {"auto_complete", "metrics", "control", "batching", "sequence", "cancel", "ensemble", "python_backends", "env", "kill_host"}
+        {
+            *("auto_complete", "batching", "bls", "cancel", "control", "ensemble", "environments", "kill_host"),
+            *("metrics", "python_backends", "sequence", "warmup"),
+        }
     )
 
     def __init__(

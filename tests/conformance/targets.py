@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 #: Seconds a case waits for something that normally takes milliseconds.
-PATIENCE = 20.0
+PATIENCE = 10.0
 
 #: Datatype on the wire → NumPy. BF16 has no NumPy type: its raw bits travel as uint16.
 NUMPY_OF: dict[str, Any] = {
