@@ -78,8 +78,8 @@ format: build
 	$(BIN)/ruff format .
 	$(if $(CPP),$(BIN)/clang-format -i $(CPP))
 
-bench: build
-	$(BIN)/python scripts/bench.py $(ARGS)
+bench: build server
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:
 	rm -rf build dist .venv compile_commands.json .ruff_cache .mypy_cache .hypothesis
