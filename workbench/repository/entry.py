@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from workbench.errors import ModelConfigError, ModelLoadError
+from workbench.errors import ModelLoadError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 
@@ -48,25 +48,25 @@ def open_entry(folder: Path, config: ModelConfig | None = None, *, version: int 
         version: Which version folder; the highest by default.
 
     Raises:
-        ModelConfigError: config.pbtxt is missing or wrong.
+        ModelConfigError: config.pbtxt is wrong.
         ModelLoadError: there is no version folder with the model's file in it.
     """
     folder = folder.resolve()
     if config is None:
         text = folder / "config.pbtxt"
-        if not text.is_file():
-            raise ModelConfigError(
-                f"{folder.name} has no config.pbtxt",
-                hint="give inputs and outputs, or write one into the folder",
-            )
-        config = ModelConfig.from_text(text.read_text(encoding="utf-8"), name=folder.name)
+        # Without one the model has to declare itself, in auto_complete_config.
+        config = (
+            ModelConfig.from_text(text.read_text(encoding="utf-8"), name=folder.name)
+            if text.is_file()
+            else ModelConfig.from_specs(folder.name)
+        )
     found = sorted(int(each.name) for each in folder.iterdir() if each.is_dir() and _is_version(each.name))
     chosen = version if version is not None else (found[-1] if found else 0)
     file = folder / str(chosen) / config.filename
     if not file.is_file():
         raise ModelLoadError(
             f"{folder.name} has no {chosen or '<version>'}/{config.filename}",
-            hint=f"a model directory holds config.pbtxt and 1/{config.filename}",
+            hint=f"a model directory holds 1/{config.filename}",
         )
     source = ModelSource(file.read_text(encoding="utf-8"), f"{chosen}/{config.filename}")
     return ModelEntry(config.name, folder, source, config, chosen, owned=False)
