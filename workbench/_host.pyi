@@ -5,7 +5,7 @@ Datatype numbers are Triton's (``TRITONSERVER_DataType``): BOOL 1 ... BYTES 13, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, TypedDict, final
 
 import numpy as np
 
@@ -42,6 +42,16 @@ RELEASES: tuple[Release, ...]
 
 def find_release(name_or_server_version: str) -> Release:
     """Row for ``24.10`` or ``2.51.0``; a newer one gives the newest row. Raises ValueError for anything else."""
+
+class StructLayout(TypedDict):
+    size: int
+    fields: dict[str, tuple[int, int]]  # name: (offset, size)
+
+def layout(release: str) -> dict[str, StructLayout]:
+    """The wire structures of a release (protocol.md §3 to §5), as this machine's compiler laid them out."""
+
+def command_number(release: str, command: str) -> int | None:
+    """Number of a command on the wire; None if the release has no such command. Raises ValueError for other names."""
 
 def encode_bytes(array: np.ndarray) -> bytes:
     """Object or ``S`` array -> BYTES wire form (4-byte little-endian length, then data, C order)."""
@@ -187,9 +197,13 @@ class ControlCall:
     files: dict[str, bytes]  # load
     unload_dependents: bool
 
-LogHandler = Callable[[int, str, int, str], None]  # level (0 info 1 warning 2 error 3 verbose), file, line, text
+LogHandler = Callable[
+    [int, str, int, str], None
+]  # level (0 info 1 warning 2 error 3 verbose), file, line, text
 BlsHandler = Callable[[BlsCall], None]
-MetricHandler = Callable[[MetricCall], int | float | None]  # *_new: address (> 0); value: float. Raise to refuse
+MetricHandler = Callable[
+    [MetricCall], int | float | None
+]  # *_new: address (> 0); value: float. Raise to refuse
 ControlHandler = Callable[[ControlCall], bool | None]  # ready: bool. Raise to refuse
 
 @final

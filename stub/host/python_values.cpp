@@ -44,7 +44,11 @@ void CheckSize(const TensorValue& tensor) {
   const std::size_t element = Info(tensor.dtype).element_size;
   std::size_t wanted = 0;
   if (element == 0) {
-    CheckBytes(tensor.data, tensor.byte_size, *count);
+    try {
+      CheckBytes(tensor.data, tensor.byte_size, *count);
+    } catch (const Error& error) {
+      throw py::value_error("tensor '" + tensor.name + "': " + error.what());
+    }
   } else if (__builtin_mul_overflow(*count, element, &wanted) || wanted != tensor.byte_size) {
     throw py::value_error("tensor '" + tensor.name + "': its data have " + std::to_string(tensor.byte_size) +
                           " bytes, its shape and datatype " + std::string(Info(tensor.dtype).name) +

@@ -11,13 +11,23 @@ from tests.protocol import harness, models
 from tests.protocol.harness import Instance, StubKind
 from workbench.server_install import ServerInstall
 
-#: Every path of the protocol has one of these: before 24.06, 24.06 to 24.09, from 24.10, with the latest messages.
+#: Every path of the protocol has one of these: before 24.06, 24.06 to 24.09, from 24.10, the latest messages.
 KINDS = ["nvidia-24.10", "nvidia-24.07", "ours-24.05", "ours-24.10", "ours-26.03"]
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> StubKind:
     """One stub after the other."""
+    return _make(request)
+
+
+@pytest.fixture(scope="session", params=["nvidia-24.10", "ours-24.10"])
+def usual_kind(request: pytest.FixtureRequest) -> StubKind:
+    """One of each maker, for what takes time and is the same in every release."""
+    return _make(request)
+
+
+def _make(request: pytest.FixtureRequest) -> StubKind:
     maker, release = request.param.split("-")
     if maker == "ours":
         return harness.our_stub(release)

@@ -1,7 +1,8 @@
-"""Real stub processes for tests that speak the protocol directly: a channel, a process, and nothing of the session."""
+"""Real stub processes for tests that speak the protocol directly: a channel, a process, no session."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -156,6 +157,21 @@ def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
         time.sleep(0.002)
 
 
+def steady_free_bytes(stub: Instance, work: Callable[[], object]) -> int:
+    """Free bytes of the region after some work, once the stub has let go of the last of it."""
+    for _ in range(10):
+        work()
+    gc.collect()
+    seen: list[int] = []
+
+    def steady() -> bool:
+        seen.append(stub.channel.free_bytes)
+        return len(seen) > 20 and len(set(seen[-10:])) == 1
+
+    wait_for(steady)
+    return seen[-1]
+
+
 @contextmanager
 def start(
     kind: StubKind,
@@ -166,7 +182,7 @@ def start(
     initialize: bool = True,
     **options: Any,
 ) -> Iterator[Instance]:
-    """A stub with a model of that source, initialized; killed and cleaned away at the end, however that comes."""
+    """A stub with a model of that source, initialized; killed and cleaned away at the end in any case."""
     version = folder / "test" / "1"
     version.mkdir(parents=True, exist_ok=True)
     (version / "model.py").write_text(textwrap.dedent(source))

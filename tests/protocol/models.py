@@ -1,4 +1,4 @@
-"""The model most tests of this folder run: what it does is chosen by the request's id, so one process serves many."""
+"""The model of most tests here: what it does is chosen by the request's id, so one process serves many."""
 
 MANY_WAYS = """
 import asyncio

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.protocol.harness import ANSWER_TIMEOUT, Instance, make_request, tensor, wait_for
+from tests.protocol.harness import (
+    ANSWER_TIMEOUT,
+    Instance,
+    make_request,
+    steady_free_bytes,
+    tensor,
+    wait_for,
+)
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -39,13 +46,10 @@ def test_a_call_arrives_and_its_answer_comes_back(stub: Instance) -> None:
 
 def test_a_thousand_calls_lose_nothing(stub: Instance) -> None:
     stub.handlers.bls = lambda call: call.send([doubled(call)])
-    for _ in range(10):
-        stub.infer(FOUR, request_id="bls")
-    seen: list[int] = []
-    wait_for(lambda: seen.append(stub.channel.free_bytes) or len(seen) > 20)  # type: ignore[func-returns-value]
+    before = steady_free_bytes(stub, lambda: stub.infer(FOUR, request_id="bls"))
     for _ in range(1000):
         stub.infer(FOUR, request_id="bls")
-    wait_for(lambda: stub.channel.free_bytes == seen[-1])
+    wait_for(lambda: stub.channel.free_bytes == before)
 
 
 def test_two_calls_at_once(stub: Instance) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import signal
 import stat
 import threading
 import uuid
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -55,16 +57,16 @@ def test_death_between_batches_fails_open_requests(kind: StubKind, tmp_path: Pat
         assert stub.channel.open_requests == 0
 
 
-def test_a_stopped_process_is_not_healthy(kind: StubKind, tmp_path: Path) -> None:
-    with harness.start(kind, tmp_path, MANY_WAYS) as stub:
+def test_a_stopped_process_is_not_healthy(usual_kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(usual_kind, tmp_path, MANY_WAYS) as stub:
         stub.process.send_signal(signal.SIGSTOP)
         with pytest.raises(_host.StubNotHealthy):
             stub.channel.execute([make_request(FOUR, FOUR)])
         assert stub.channel.alive
 
 
-def test_a_busy_model_is_healthy_until_the_timeout(kind: StubKind, tmp_path: Path) -> None:
-    with harness.start(kind, tmp_path, MANY_WAYS) as stub:
+def test_a_busy_model_is_healthy_until_the_timeout(usual_kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(usual_kind, tmp_path, MANY_WAYS) as stub:
         request = make_request(LONG, request_id="busy")
         with pytest.raises(_host.StubTimeout):
             stub.channel.execute([request], 2.5)  # longer than an unhealthy stub would be waited for
@@ -76,8 +78,8 @@ def test_a_busy_model_is_healthy_until_the_timeout(kind: StubKind, tmp_path: Pat
             request.next_response()
 
 
-def test_ctrl_c_ends_the_wait(kind: StubKind, tmp_path: Path) -> None:
-    with harness.start(kind, tmp_path, MANY_WAYS) as stub:
+def test_ctrl_c_ends_the_wait(usual_kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(usual_kind, tmp_path, MANY_WAYS) as stub:
         timer = threading.Timer(0.2, _thread.interrupt_main)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
@@ -85,8 +87,8 @@ def test_ctrl_c_ends_the_wait(kind: StubKind, tmp_path: Path) -> None:
         timer.join()
 
 
-def test_close_ends_waits_and_calls(kind: StubKind, tmp_path: Path) -> None:
-    with harness.start(kind, tmp_path, MANY_WAYS) as stub:
+def test_close_ends_waits_and_calls(usual_kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(usual_kind, tmp_path, MANY_WAYS) as stub:
         calls: list[_host.BlsCall] = []
         stub.handlers.bls = calls.append
         request = make_request(FOUR, request_id="bls")
@@ -171,9 +173,6 @@ def test_impossible_settings_are_refused(options: dict[str, object]) -> None:
 
 
 def test_a_cycle_through_handlers_is_collected() -> None:
-    import gc
-    import weakref
-
     class Owner:
         def __init__(self) -> None:
             self.channel = channel(on_log=self.on_log)
@@ -189,8 +188,8 @@ def test_a_cycle_through_handlers_is_collected() -> None:
     assert not (Path("/dev/shm") / name).exists()
 
 
-def test_a_region_that_cannot_grow_says_so(kind: StubKind, tmp_path: Path) -> None:
-    with harness.start(kind, tmp_path, MANY_WAYS, shm_growth_byte_size=1 << 50) as stub:
+def test_a_region_that_cannot_grow_says_so(usual_kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(usual_kind, tmp_path, MANY_WAYS, shm_growth_byte_size=1 << 50) as stub:
         large = np.zeros(1 << 19, dtype=np.float32)
         request = make_request(large, request_id="identity")
         with pytest.raises(_host.PoolExhausted, match="Failed to increase the shared memory pool size"):

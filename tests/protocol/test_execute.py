@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from tests.protocol import harness
-from tests.protocol.harness import ANSWER_TIMEOUT, Instance, StubKind, make_request, wait_for
+from tests.protocol.harness import (
+    ANSWER_TIMEOUT,
+    Instance,
+    StubKind,
+    make_request,
+    steady_free_bytes,
+    wait_for,
+)
 from tests.protocol.models import MANY_WAYS
 from workbench import _host
 
@@ -130,11 +137,17 @@ def test_a_request_is_executed_once(stub: Instance) -> None:
         stub.channel.execute([request], ANSWER_TIMEOUT)
 
 
-def test_no_response_without_a_sender_is_an_abandoned_request(stub: Instance) -> None:
+def test_no_response_without_a_sender_does_not_hang(stub: Instance) -> None:
     request = make_request(FOUR, request_id="nothing")
     stub.channel.execute([request], ANSWER_TIMEOUT)
-    assert request.next_response(ANSWER_TIMEOUT) is None
-    assert request.abandoned
+    response = request.next_response(ANSWER_TIMEOUT)
+    if stub.kind.name.startswith("nvidia"):
+        assert response is None
+        assert request.abandoned
+    else:  # ours says what is wrong
+        assert response is not None
+        assert response.error is not None
+    assert request.complete
 
 
 def test_the_region_grows_on_both_sides(kind: StubKind, tmp_path: Path) -> None:
@@ -160,20 +173,12 @@ def test_outputs_outlive_the_channel(kind: StubKind, tmp_path: Path) -> None:
     np.testing.assert_array_equal(view, FOUR * 2)
 
 
-def test_ten_thousand_round_trips_lose_nothing(stub: Instance) -> None:
-    def settled() -> int:
-        gc.collect()
-        return stub.channel.free_bytes
-
-    for _ in range(10):
+def test_round_trips_lose_nothing(stub: Instance) -> None:
+    count = 10_000 if stub.kind.release == "24.10" else 1_000
+    before = steady_free_bytes(stub, lambda: stub.infer(FOUR, FOUR))
+    for _ in range(count):
         stub.infer(FOUR, FOUR)
-    # The stub lets go of the last batch a moment after it was answered.
-    seen: list[int] = []
-    wait_for(lambda: seen.append(settled()) or len(seen) > 20)  # type: ignore[func-returns-value]
-    before = seen[-1]
-    for _ in range(10_000):
-        stub.infer(FOUR, FOUR)
-    wait_for(lambda: settled() == before)
+    wait_for(lambda: stub.channel.free_bytes == before)
 
 
 def test_initialize_reports_the_models_refusal(kind: StubKind, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a stub asks of its parent while it works: log, response senders, cancellation, metrics, model control."""
+"""What a stub asks of its parent while it works: log, responses, cancellation, metrics, model control."""
 
 from __future__ import annotations
 
