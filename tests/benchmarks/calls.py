@@ -122,7 +122,16 @@ def main() -> None:
         own = percentile(kept["own"][name], 0.5)
         ratio = nvidia / own if better_is_less else own / nvidia
         live_ratio = nvidia / live[name] if better_is_less else live[name] / nvidia
-        rows.append([name, f"{nvidia:,.0f}", f"{own:,.0f}", f"{ratio:.2f} ×", f"{live[name]:,.0f}", f"{live_ratio:.2f} ×"])
+        rows.append(
+            [
+                name,
+                f"{nvidia:,.0f}",
+                f"{own:,.0f}",
+                f"{ratio:.2f} ×",
+                f"{live[name]:,.0f}",
+                f"{live_ratio:.2f} ×",
+            ]
+        )
     show(
         f"Server 24.10, gRPC; median of {ROUNDS} rounds; × = how much better than NVIDIA's stub",
         ["figure", "NVIDIA's stub", "our stub", "", "live host", ""],

@@ -54,7 +54,9 @@ class _SharedMemoryCall:
 
         self._shm, self._client, self._array = shm, client, array
         size = array.nbytes
-        self._regions = [shm.create_shared_memory_region(name, f"/wb_bench_{name}", size) for name in ("in", "out")]
+        self._regions = [
+            shm.create_shared_memory_region(name, f"/wb_bench_{name}", size) for name in ("in", "out")
+        ]
         for name in ("in", "out"):
             client.register_system_shared_memory(name, f"/wb_bench_{name}", size)  # type: ignore[attr-defined]
         self._input = grpc.InferInput("INPUT", array.shape, "FP32")
