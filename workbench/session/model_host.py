@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -30,14 +30,14 @@ from workbench.session.revision import Retired, Revision
 from workbench.session.running import run_batch
 from workbench.session.scheduler import BatchScheduler
 
-__all__ = ["ModelHost", "Sequence"]
+__all__ = ["ModelHost", "SequenceMark"]
 
 _RETIRE_SECONDS = 60.0
 _FINAL_HINT = "end with sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
 _RETURN_HINT = "return a response, or answer through request.get_response_sender()"
 START, END = 1, 2  # TRITONSERVER_REQUEST_FLAG_SEQUENCE_…
 
-Sequence = tuple[int | str, bool, bool]  # correlation id, start, end
+SequenceMark = tuple[int | str, bool, bool]  # correlation id, start, end
 
 
 class ModelHost:
@@ -145,7 +145,7 @@ class ModelHost:
         timeout: float | None = 30.0,
         parameters: Mapping[str, bool | int | str] | None = None,
         request_id: str = "",
-        sequence: Sequence | None = None,
+        sequence: SequenceMark | None = None,
     ) -> InferResult:
         """Send one request and wait for all its responses.
 
@@ -169,14 +169,7 @@ class ModelHost:
                 self.failures += 1
                 raise
             self.successes += 1
-            return InferResult(
-                self.name,
-                responses,
-                declared=revision.config.outputs,
-                batched=revision.config.max_batch_size > 0,
-                notes=notes,
-                request_id=request_id,
-            )
+            return self._result(revision, responses, request_id, notes)
 
     def stream(
         self,
@@ -185,7 +178,7 @@ class ModelHost:
         timeout: float | None = 30.0,
         parameters: Mapping[str, bool | int | str] | None = None,
         request_id: str = "",
-        sequence: Sequence | None = None,
+        sequence: SequenceMark | None = None,
     ) -> Iterator[InferResult]:
         """Send one request and give each response as it comes; an error is raised when its turn comes.
 
@@ -206,29 +199,36 @@ class ModelHost:
                 request.cancel()
 
         worker = threading.Thread(target=run, name=f"workbench-stream-{self.name}", daemon=True)
-        worker.start()
         finished = False
-        try:
-            while True:
-                response = self._next(revision, request, tuples, timeout, outcome, worker)
-                if response is None:
-                    finished = True
-                    if request.abandoned:
-                        raise self._no_final_flag(revision, tuples, [])
-                    return
-                if response.error is not None:
-                    raise self._error(revision, tuples, response, [])
-                yield InferResult(
-                    self.name,
-                    [response],
-                    declared=revision.config.outputs,
-                    batched=revision.config.max_batch_size > 0,
-                    request_id=request_id,
-                )
-        finally:
-            if not finished:
-                request.cancel()
-            worker.join(1.0)
+        with revision.awaiting():
+            worker.start()
+            try:
+                while True:
+                    response = self._next(revision, request, tuples, timeout, outcome, worker)
+                    if response is None:
+                        finished = True
+                        if request.abandoned:
+                            raise self._no_final_flag(revision, tuples, [])
+                        return
+                    if response.error is not None:
+                        raise self._error(revision, tuples, response, [])
+                    yield self._result(revision, [response], request_id)
+            finally:
+                if not finished:
+                    request.cancel()
+                worker.join(1.0)
+
+    def _result(
+        self, revision: Revision, responses: list[_host.Response], request_id: str, notes: Sequence[str] = ()
+    ) -> InferResult:
+        return InferResult(
+            self.name,
+            responses,
+            declared=revision.config.outputs,
+            batched=revision.config.max_batch_size > 0,
+            notes=notes,
+            request_id=request_id,
+        )
 
     def _next(
         self,
@@ -265,7 +265,7 @@ class ModelHost:
         tuples: list[_host.TensorTuple],
         parameters: Mapping[str, bool | int | str] | None,
         request_id: str,
-        sequence: Sequence | None,
+        sequence: SequenceMark | None,
     ) -> _host.Request:
         if parameters is None and sequence is None:
             return _host.Request(tuples, revision.output_names, request_id=request_id, model_name=self.name)
@@ -284,6 +284,18 @@ class ModelHost:
         )
 
     def _run(
+        self,
+        revision: Revision,
+        request: _host.Request,
+        tuples: list[_host.TensorTuple],
+        timeout: float | None,
+    ) -> list[_host.Response]:
+        if revision.decoupled:
+            with revision.awaiting():
+                return self._collect(revision, request, tuples, timeout)
+        return self._collect(revision, request, tuples, timeout)
+
+    def _collect(
         self,
         revision: Revision,
         request: _host.Request,

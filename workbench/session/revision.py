@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Retired", "Revision"]
 
 _RESTART_PATIENCE = 5.0  # how long an error waits to be able to say "restarted"
-_OPEN_SECONDS = 10.0  # how long unloading waits for a decoupled model's open requests
 
 
 class Retired(Exception):  # noqa: N818 - a turn of events, not an error
@@ -50,6 +50,7 @@ class Revision:
         self.failure: WorkbenchError | None = None
         self.retired = False
         self._lock = threading.Lock()
+        self._awaited = 0
         self._free: SimpleQueue[Instance | None] = SimpleQueue()
         self.instances: list[Instance] = _start_all(plan, plan.config.instances)
         for each in self.instances:
@@ -116,6 +117,19 @@ class Revision:
             f"{self.config.name} did not get to the request within {timeout:g} s: {busy}",
             hint="more instances: --instances 2",
         )
+
+    @contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """While this is open somebody waits for responses that come after execute; unloading waits for
+        that.
+        """
+        with self._lock:
+            self._awaited += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._awaited -= 1
 
     # -- losing one ----------------------------------------------------------------------------------------
 
@@ -197,8 +211,7 @@ class Revision:
                 idle.append(instance)
         self._free.put(None)
         for each in idle:
-            until = min(end, time.monotonic() + _OPEN_SECONDS)
-            while each.channel.open_requests and each.channel.alive and time.monotonic() < until:
+            while self._awaited and each.channel.alive and time.monotonic() < end:
                 time.sleep(0.01)
             each.finalize(max(end - time.monotonic(), 1.0))
         for each in waiting:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from workbench.errors import MetricError, WorkbenchError
 from workbench.session.bls import BlsRouter
 from workbench.session.logs import LEVELS, LogRecord, LogRing
 from workbench.session.metrics import MetricClient, MetricRegistry
@@ -48,21 +47,8 @@ class Services:
     def metric_handler(
         self, instance_name: str, client: MetricClient
     ) -> Callable[[_host.MetricCall], int | float | None]:
-        return _refusing(instance_name, client.handle)
+        return client.handle
 
     def control_handler(self, instance_name: str) -> Callable[[_host.ControlCall], bool | None]:
-        return _refusing(instance_name, self.control.handle)
+        return self.control.handle
 
-
-def _refusing(instance_name: str, handle: Callable[[_C], _R]) -> Callable[[_C], _R]:
-    """Put in front of a refusal what the parent puts there (pb_utils contract §2.10, §2.11)."""
-
-    def wrapped(call: _C) -> _R:
-        try:
-            return handle(call)
-        except WorkbenchError as error:
-            raise MetricError(
-                f"Failed to process the request for model '{instance_name}', message: {error}"
-            ) from None
-
-    return wrapped

@@ -1,0 +1,93 @@
+"""A new revision takes over without a gap."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from tests.support.live import ECHO, define, source
+from workbench.targets.live import LiveTarget
+
+
+def test_the_new_one_answers_at_once_and_the_old_one_finalizes(live: LiveTarget) -> None:
+    first = define(live, ECHO, more="def finalize(self):\n    pb_utils.Logger.log_info('bye')")
+    [old] = live.workbench.hosts["m"].current.instances  # type: ignore[union-attr]
+    src = first.src
+    second = define(live, "return [reply(r, -x) for r in requests]")
+    assert first.src == second.src != src
+    assert first.infer(X=[1, 2])["Y"][0] == -1  # a handle reaches what serves now
+    live.unload("m")
+    assert old.process is not None
+    assert old.process.poll() == 0  # it ended by itself
+    assert [each.text for each in live.workbench.logs.records("m")] == ["bye"]
+
+
+def test_no_request_is_lost_while_reloading(live: LiveTarget) -> None:
+    model = define(live, "return [reply(r, x * 0 + 1) for r in requests]")
+    answers: list[float] = []
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(float(model.infer(X=[1, 1])["Y"][0]))
+            except BaseException as error:
+                errors.append(error)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for each in askers:
+        each.start()
+    for number in range(2, 5):
+        define(live, f"return [reply(r, x * 0 + {number}) for r in requests]")
+        time.sleep(0.1)
+    stop.set()
+    for each in askers:
+        each.join()
+    assert not errors
+    assert set(answers) == {1.0, 2.0, 3.0, 4.0}
+
+
+def test_the_old_one_answers_until_the_new_one_is_ready(live: LiveTarget) -> None:
+    model = define(live, ECHO)
+    src = model.src
+    loading = threading.Thread(
+        target=lambda: define(
+            live,
+            "return [reply(r, -x) for r in requests]",
+            more="def initialize(self, args):\n    time.sleep(1)",
+        )
+    )
+    loading.start()
+    served = 0
+    while loading.is_alive() and model.src == src:
+        served += model.infer(X=[1, 1])["Y"][0] == 1
+    loading.join()
+    assert served > 0
+    assert model.infer(X=[1, 1])["Y"][0] == -1
+
+
+def test_requests_under_way_end_on_the_old_one(live: LiveTarget) -> None:
+    model = define(live, "time.sleep(1)\n" + ECHO)
+    answers: list[float] = []
+    slow = threading.Thread(target=lambda: answers.append(float(model.infer(X=[1, 1])["Y"][0])))
+    slow.start()
+    time.sleep(0.3)
+    define(live, "return [reply(r, -x) for r in requests]")
+    slow.join()
+    assert answers == [1.0]
+
+
+def test_reload_through_the_handle(live: LiveTarget) -> None:
+    model = define(live, ECHO, max_batch_size=2)
+    assert model.reload(source("return [reply(r, -x) for r in requests]")).config.max_batch_size == 2
+    assert model.infer(X=[1, 2])["Y"].tolist() == [[-1.0, -2.0]]
+    model.reload()
+    assert model.infer(X=[1, 2])["Y"].tolist() == [[-1.0, -2.0]]
+
+
+def test_folders_of_replaced_revisions_go(live: LiveTarget) -> None:
+    for number in range(4):
+        define(live, f"return [reply(r, x + {number}) for r in requests]")
+    live.unload("m")
+    assert list(live.workbench.folder.iterdir()) == []
