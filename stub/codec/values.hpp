@@ -63,6 +63,8 @@ struct TraceValue {
 // TRITONSERVER_REQUEST_RELEASE_*
 inline constexpr std::uint32_t kReleaseAll = 1;
 inline constexpr std::uint32_t kReleaseReschedule = 2;
+// TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
+inline constexpr std::uint32_t kSequenceStart = 1;
 // TRITONSERVER_RESPONSE_COMPLETE_FINAL
 inline constexpr std::uint32_t kResponseFinal = 1;
 // PreferredMemory default: wherever the producer put it

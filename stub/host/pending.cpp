@@ -37,6 +37,7 @@ void Pending::Reschedule() {
   if (state_ != State::kOpen) return;
   state_ = State::kNew;
   rescheduled_ = true;
+  value_.flags &= ~kSequenceStart;  // it comes back as a later request of its sequence
 }
 
 void Pending::Deliver(ResponseValue response, bool final) {
