@@ -36,7 +36,10 @@ def format_values(array: np.ndarray) -> str:
             edgeitems=3,
             formatter=formatter,  # type: ignore[arg-type]
         )
-    text = " ".join(text.split()) if shown.dtype != np.object_ else text.replace("\n", "")
+    if shown.dtype == np.object_:
+        text = text.replace("\n", "")
+    else:  # no padding: it would only line up rows that are now one
+        text = " ".join(text.split()).replace(" ]", "]").replace("[ ", "[")
     return text[:-1] + " ...]" if cut else text
 
 

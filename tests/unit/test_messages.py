@@ -118,10 +118,11 @@ def test_bf16_comes_back_as_float32() -> None:
     [
         (f4(1, 2), "[1. 2.]"),
         (np.arange(20), "[0 1 2 3 4 5 6 7 ...]"),
+        (f4(0.5, 1, 2.25), "[0.5 1. 2.25]"),
         (np.arange(6).reshape(2, 3), "[[0 1 2] [3 4 5]]"),
         (np.array([b"a", b"\xff"], dtype=object), "['a' b'\\xff']"),
         (np.array([], dtype="f4"), "[]"),
-        (np.array([True, False]), "[ True False]"),
+        (np.array([True, False]), "[True False]"),
         (f4(1 / 3), "[0.333333]"),
     ],
 )

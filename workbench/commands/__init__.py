@@ -21,8 +21,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import server
+    from workbench.commands import doctor, server
 
+    doctor.register(verbs)
     server.register(verbs)
     return top
 
