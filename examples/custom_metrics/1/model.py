@@ -36,5 +36,5 @@ class TritonPythonModel:
 
     def finalize(self):
         # A metric must go before its family, and both while the server still listens.
-        self.elements = self.seconds = None
-        self.elements_family = self.seconds_family = None
+        del self.elements, self.seconds
+        del self.elements_family, self.seconds_family
