@@ -19,7 +19,8 @@ import workbench as wb
 from tests.support.live import ECHO, source
 model = wb.define("m", source(ECHO), ["X:FP32[2]"], ["Y:FP32[2]"], instances=2)
 instances = wb.current().hosts["m"].current.instances
-print(*(each.process.pid for each in instances), *(each.channel.region_name for each in instances), flush=True)
+print(*(each.process.pid for each in instances), *(each.channel.region_name for each in instances))
+sys.stdout.flush()
 sys.stdin.readline()
 """
 
@@ -41,7 +42,7 @@ def start() -> tuple[subprocess.Popen[str], list[psutil.Process], list[Path]]:
     )
 
 
-def test_a_killed_kernel(monkeypatch: object) -> None:
+def test_a_killed_kernel() -> None:
     kernel, stubs, left = start()
     kernel.send_signal(signal.SIGKILL)
     kernel.communicate()

@@ -32,7 +32,8 @@ class TritonPythonModel:
             b = pb_utils.get_input_tensor_by_name(r, "INPUT1").as_numpy()
             print("serving")
             q = 1 / float(b[0])
-            out.append(pb_utils.InferenceResponse([pb_utils.Tensor("SUM", a + b), pb_utils.Tensor("DIFF", a - b)]))
+            outputs = [pb_utils.Tensor("SUM", a + b), pb_utils.Tensor("DIFF", a - b)]
+            out.append(pb_utils.InferenceResponse(outputs))
         return out
 """
 

@@ -53,6 +53,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_a_stub_that_imports_the_package_pays_for_nothing() -> None:
-    code = "import sys, workbench._stub_boot; print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'IPython', 'workbench'))))"
+    code = (
+        "import sys, workbench._stub_boot; "
+        "print(*sorted(m for m in sys.modules if m.startswith(('numpy', 'IPython', 'workbench'))))"
+    )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert found.split() == ["workbench", "workbench._stub_boot"]
