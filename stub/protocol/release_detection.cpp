@@ -1,11 +1,13 @@
-// Finding out which release a parent speaks; the wire does not say (architecture.md §2, protocol.md §9.3).
+// Finding out which release a parent speaks; the wire does not say (protocol.md §9.3).
+//
+// The server's binaries do not hold their version as a string that could be searched for (seen with 24.07 and 24.10), so
+// the environment and the files of an installation are all there is.
 #include <unistd.h>
 
 #include <climits>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
-#include <regex>
+#include <vector>
 
 #include "protocol/error.hpp"
 #include "protocol/releases.hpp"
@@ -22,47 +24,18 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
-// Path of the parent's executable, and the paths of its mapped libraries whose name contains "triton".
-std::vector<std::string> ParentFiles(int pid) {
-  std::vector<std::string> files;
+// Folder of the parent's executable, or "".
+std::string ParentFolder(int pid) {
   char target[PATH_MAX];
-  const std::string proc = "/proc/" + std::to_string(pid);
-  const ssize_t length = readlink((proc + "/exe").c_str(), target, sizeof(target));
-  if (length > 0) files.emplace_back(target, static_cast<std::size_t>(length));
-  std::ifstream maps(proc + "/maps");
-  std::string line;
-  while (std::getline(maps, line)) {
-    const auto slash = line.find('/');
-    if (slash == std::string::npos) continue;
-    std::string path = line.substr(slash);
-    const auto name = path.substr(path.rfind('/') + 1);
-    if (name.find("triton") == std::string::npos) continue;
-    if (files.empty() || files.back() != path) files.push_back(std::move(path));
-  }
-  return files;
-}
-
-std::string Directory(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
-// The server keeps its version as a string constant of the form "2.51.0" next to its name "triton"; only a number
-// that is a row of the table counts, so other libraries' versions are not mistaken for it.
-const Release* SearchBinary(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return nullptr;
-  const std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const Release* found = nullptr;
-  for (const Release& row : Releases()) {
-    const std::string wanted = std::string(1, '\0') + std::string(row.server_version) + std::string(1, '\0');
-    if (content.find(wanted) == std::string::npos) continue;
-    if (found) return nullptr;  // ambiguous: refuse rather than guess
-    found = &row;
-  }
-  return found;
+  const ssize_t length = readlink(("/proc/" + std::to_string(pid) + "/exe").c_str(), target, sizeof(target));
+  if (length <= 0) return {};
+  const std::string path(target, static_cast<std::size_t>(length));
+  return path.substr(0, path.rfind('/'));
 }
 
 }  // namespace
 
-const Release& DetectRelease(const std::string& stub_directory, int parent_pid, std::string* how) {
+DetectedRelease DetectRelease(const std::string& stub_directory, int parent_pid) {
   struct Source {
     std::string description;
     std::string text;
@@ -80,32 +53,25 @@ const Release& DetectRelease(const std::string& stub_directory, int parent_pid, 
   }
   add_environment("NVIDIA_TRITON_SERVER_VERSION");
   add_environment("TRITON_SERVER_VERSION");
-  const auto files = ParentFiles(parent_pid);
-  if (!files.empty()) {
-    const std::string bin = Directory(files.front());
-    for (const std::string& folder : {bin, Directory(bin)}) {
+  // <install>/bin/tritonserver lies one folder below the installation's version file.
+  const std::string bin = ParentFolder(parent_pid);
+  if (!bin.empty()) {
+    for (const std::string& folder : {bin, bin.substr(0, bin.rfind('/'))}) {
       const std::string text = FirstLine(folder + "/TRITON_VERSION");
-      if (!text.empty()) {
-        sources.push_back({folder + "/TRITON_VERSION", text});
-        break;
-      }
+      if (text.empty()) continue;
+      sources.push_back({folder + "/TRITON_VERSION", text});
+      break;
     }
   }
   for (const Source& source : sources) {
-    const Release* row = FindRelease(source.text);
+    bool newer = false;
+    const Release* row = FindRelease(source.text, &newer);
     if (!row) {
       throw Error("Triton release '" + source.text + "' (from " + source.description +
                   ") is not supported: this stub speaks " + std::string(Releases().front().name) + " to " +
                   std::string(Releases().back().name) + ".\nhint: set TRITON_WORKBENCH_RELEASE=YY.MM");
     }
-    if (how) *how = source.description;
-    return *row;
-  }
-  for (const std::string& file : files) {
-    if (const Release* row = SearchBinary(file)) {
-      if (how) *how = "version string in " + file;
-      return *row;
-    }
+    return {row, source.text, source.description, newer};
   }
   throw Error(
       "cannot tell which Triton release this server is.\n"

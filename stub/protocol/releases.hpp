@@ -45,8 +45,15 @@ const std::vector<Release>& Releases();
 // *newer is set. Older than the table or unreadable: nullptr.
 const Release* FindRelease(std::string_view name_or_version, bool* newer = nullptr);
 
-// Which release a stub started by `parent_pid` has to speak; order of sources: architecture.md §2.
-// `stub_directory` is where the marker file "triton_release" may lie. Throws Error that says how to set it.
-const Release& DetectRelease(const std::string& stub_directory, int parent_pid, std::string* how);
+// Which release a stub started by `parent_pid` has to speak. Sources, in this order: TRITON_WORKBENCH_RELEASE; a file
+// "triton_release" in `stub_directory`; NVIDIA_TRITON_SERVER_VERSION and TRITON_SERVER_VERSION, which the server's images
+// set; the TRITON_VERSION file of the parent's installation. Throws Error that says how to set it.
+struct DetectedRelease {
+  const Release* release;
+  std::string text;    // as found
+  std::string source;  // where it was found
+  bool newer;          // than the table: the newest row is taken instead
+};
+DetectedRelease DetectRelease(const std::string& stub_directory, int parent_pid);
 
 }  // namespace wb

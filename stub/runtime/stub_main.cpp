@@ -60,6 +60,11 @@ void SettleInterpreter(bool library_path_changed) {
   if (library_path_changed) {
     py::module_::import("os").attr("environ")["LD_LIBRARY_PATH"] = std::getenv("LD_LIBRARY_PATH");
   }
+  // For the interpreter too: asyncio.run replaces a SIGINT handler that is the interpreter's own. Then ours again,
+  // since an ignored signal, unlike a handled one, stays ignored in the programs a model starts.
+  const auto signals = py::module_::import("signal");
+  signals.attr("signal")(signals.attr("SIGINT"), signals.attr("SIG_IGN"));
+  IgnoreInterrupts();
   // Prints of a model appear when they are made, not when the process ends.
   for (const char* stream : {"stdout", "stderr"}) {
     const py::object object = sys.attr(stream);
@@ -81,8 +86,12 @@ std::unique_ptr<Stub> PrepareStub(const std::vector<std::string>& arguments, con
     if (!options.is_python_based() && stat(options.model_file.c_str(), &info) != 0) {
       throw Error("Failed to preinitialize Python stub: Python model file not found in '" + options.model_file + "'");
     }
-    std::string how;
-    const Release& release = DetectRelease(stub_directory, options.parent_pid, &how);
+    const DetectedRelease detected = DetectRelease(stub_directory, options.parent_pid);
+    const Release& release = *detected.release;
+    if (detected.newer) {
+      Say("warning: Triton release " + detected.text + " (from " + detected.source +
+          ") is newer than this stub knows; it speaks " + std::string(release.name));
+    }
     IgnoreInterrupts();
     KeepArrayMemory();
     return std::make_unique<Stub>(std::move(options), release);
@@ -96,6 +105,7 @@ int RunStub(Stub* stub) {
   try {
     const bool uses_env = stub->link().control()->uses_env;
     if (uses_env) StripLibraryPath();
+    RememberOutermostFrame();
     SettleInterpreter(uses_env);
     CreateBackendUtils(stub);
     {

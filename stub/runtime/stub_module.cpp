@@ -20,4 +20,17 @@ PYBIND11_MODULE(_stub, module) {
       "Serve one model until the parent ends it; gives the process's exit code.\n\n"
       "arguments: the nine of the protocol, without the program's name. stub_directory: where a marker file\n"
       "'triton_release' may name the release to speak.");
+  module.def(
+      "detect_release",
+      [](const std::string& stub_directory, int parent_pid) {
+        try {
+          const wb::DetectedRelease detected = wb::DetectRelease(stub_directory, parent_pid);
+          return py::make_tuple(std::string(detected.release->name), detected.source);
+        } catch (const wb::Error& error) {
+          throw py::value_error(error.what());
+        }
+      },
+      py::arg("stub_directory"), py::arg("parent_pid"),
+      "Release that a stub in this folder, started by this process, would speak, and where that was read.\n\n"
+      "Raises ValueError if there is no source, or it names a release that is not supported.");
 }

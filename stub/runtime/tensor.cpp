@@ -170,6 +170,7 @@ py::tuple PyTensor::DlpackDevice() const {
 }
 
 Handle PyTensor::Save(Pool* pool, Refs* keep) {
+  std::lock_guard<std::mutex> lock(saving_);
   if (!value_.block || value_.block->pool() != pool) {
     Refs made;
     WriteTensor(pool, value_, &made);

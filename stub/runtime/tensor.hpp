@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,7 @@ class PyTensor : public std::enable_shared_from_this<PyTensor> {
   PyTensor() = default;
 
   TensorValue value_;
+  std::mutex saving_;     // one request may be sent by several threads at a time
   std::string encoded_;  // wire form of BYTES given by a model
   py::object array_;
 };

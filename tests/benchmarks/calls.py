@@ -1,6 +1,4 @@
-"""Calls between models, streamed responses and throughput: our stub beside NVIDIA's on the same server, and the live
-host.
-"""
+"""Calls between models, streamed responses, throughput: our stub beside NVIDIA's, and the live host."""
 
 from __future__ import annotations
 

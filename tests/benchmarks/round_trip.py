@@ -1,6 +1,4 @@
-"""One request there and back: the live host beside a real server over HTTP, gRPC and gRPC with system shared memory,
-and plain memcpy of the same bytes.
-"""
+"""One request there and back: live, HTTP, gRPC, gRPC with system shared memory, and plain memcpy."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ def _client(module: str, client: object, array: np.ndarray) -> Callable[[], obje
 
 
 class _SharedMemoryCall:
-    """gRPC with both tensors in system shared memory; the input is copied in for each request, as a caller must."""
+    """gRPC, both tensors in system shared memory; the input is copied in for each request."""
 
     def __init__(self, client: object, array: np.ndarray) -> None:
         import tritonclient.grpc as grpc

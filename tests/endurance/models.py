@@ -34,8 +34,8 @@ class TritonPythonModel:
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 
-# MODE 0: COUNT calls of echo. 1: one stream of COUNT responses, read to its end. 2: COUNT streams of which one
-# response is read before they are cancelled (where the release can) and dropped.
+# MODE 0: COUNT calls of echo. 1: one stream of COUNT responses, read to its end. 2: COUNT streams of which
+# one response is read before they are cancelled (where the release can) and dropped.
 # Answers what it counted, and the bytes free in its region before and after.
 CALLER = """\
 import gc
