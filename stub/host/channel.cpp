@@ -144,7 +144,7 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
   const bool with_handles = release.execute_path == ExecutePath::kInline ||
                             (release.execute_path == ExecutePath::kSeparate && !link_->options().decoupled);
   try {
-    Settle(batch.get(), ReadExecuteResponse(pool, release, message, with_handles), with_handles);
+    TakeAnswer(batch.get(), ReadExecuteResponse(pool, release, message, with_handles), with_handles);
   } catch (const RegionBroken& error) {
     link_->Fail(Fault::Kind::kProtocol, error.what());
     throw;
@@ -175,7 +175,7 @@ void Channel::WriteBatch(Batch* batch) {
   }
 }
 
-void Channel::Settle(Batch* batch, const ResponseBatchValue& answer, bool with_handles) {
+void Channel::TakeAnswer(Batch* batch, const ResponseBatchValue& answer, bool with_handles) {
   const std::size_t count = batch->requests.size();
   std::vector<std::optional<ResponseValue>> responses(count);
   std::vector<bool> rescheduled(count, false);

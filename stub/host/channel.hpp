@@ -58,7 +58,7 @@ class Channel {
   void SendDummy();
 
   void WriteBatch(Batch* batch);
-  void Settle(Batch* batch, const ResponseBatchValue& answer, bool with_handles);
+  void TakeAnswer(Batch* batch, const ResponseBatchValue& answer, bool with_handles);
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<ServiceLoop> services_;

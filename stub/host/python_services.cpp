@@ -143,6 +143,7 @@ void PythonServices::Log(const LogValue& log) {
     handler(static_cast<int>(log.level), text(log.file), log.line, text(log.message));
   } catch (py::error_already_set& error) {
     error.discard_as_unraisable("the log handler of a channel");
+  } catch (const std::exception&) {  // a lost line ends no conversation
   }
 }
 

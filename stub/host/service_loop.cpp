@@ -110,6 +110,8 @@ void ServiceLoop::Run(Job job) {
   try {
     job();
   } catch (const PeerGone&) {
+  } catch (const TimedOut&) {  // a lock of the region stays taken: its holder stands still
+    link_->FailNotHealthy();
   } catch (const std::exception& error) {
     if (link_->closing() || link_->peer().Gone()) return;  // a lock may have died with its owner
     link_->Fail(Fault::Kind::kProtocol, error.what());
@@ -222,7 +224,7 @@ void ServiceLoop::TakeLog(Handle payload) {
   const bool crowded = courier_.jobs() > kMostLogLines;
   const auto acknowledge = [this, payload] { Answer<wire::Log>(payload, [](wire::Log*) {}); };
   // Queued before it is acknowledged, so that Settle cannot miss it.
-  courier_.Submit([this, log = std::move(log), crowded, acknowledge] {
+  courier_.Submit([this, self = shared_from_this(), log = std::move(log), crowded, acknowledge] {
     services_->Log(log);
     if (crowded) Run(acknowledge);
   });
@@ -263,7 +265,7 @@ void ServiceLoop::TakeResponse(Handle payload) {
 
 void ServiceLoop::TakeBlsCall(Handle message) {
   auto call = BlsCall::Take(link_, Envelope::Load(link_->pool(), link_->release(), message));
-  pool_.Submit([this, call = std::move(call)]() mutable {
+  pool_.Submit([this, self = shared_from_this(), call = std::move(call)]() mutable {
     Run([&] {
       try {
         call->Read();
@@ -318,7 +320,7 @@ void ServiceLoop::TakeMetric(Command operation, Handle payload) {
   } else {
     question.metric = ReadMetric(link_->pool(), link_->release(), subject);
   }
-  courier_.Submit([this, question = std::move(question), payload] {
+  courier_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
     Run([&] {
       MetricAnswer answer;
       try {
@@ -339,7 +341,7 @@ void ServiceLoop::TakeControl(Command operation, Handle payload) {
   question.operation = operation;
   question.model =
       ReadModelLoader(link_->pool(), link_->pool()->At<wire::ModelLoaderMessage>(payload)->message);
-  pool_.Submit([this, question = std::move(question), payload] {
+  pool_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
     Run([&] {
       bool ready = false;
       try {
