@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -262,3 +263,25 @@ def test_unloading_takes_everything_away(notebook: Notebook) -> None:
     assert "triton" not in notebook.shell.magics_manager.magics["cell"]
     notebook.run("%load_ext workbench")
     assert repr(notebook.run("%triton models")) == "Models: none; a %%triton model cell defines one"
+
+
+def test_completion(notebook: Notebook) -> None:
+    notebook.run(CELL)
+
+    def complete(line: str) -> list[str]:
+        """The line's last word, as each completion would leave it."""
+        with provisionalcompleter():
+            found = list(notebook.shell.Completer.completions(line, len(line)))
+        return [(line[: each.start] + each.text).split(" ")[-1] for each in found]
+
+    assert complete("%triton inf") == ["infer"]
+    assert complete("%%triton mod") == ["model", "models"]
+    assert complete("%triton infer ad") == ["add_sub"]
+    assert complete("r = %triton infer add_sub INP") == ["INPUT0=", "INPUT1="]
+    assert complete("%triton infer add_sub INPUT0=[1] IN") == ["INPUT1="]
+    assert complete("%triton infer add_sub --ti") == ["--timeout"]
+    notebook.run("some_input = [1, 2, 3, 4]")
+    assert "INPUT0=some_input" in complete("%triton infer add_sub INPUT0=some_in")
+    notebook.run("%unload_ext workbench")
+    assert "infer" not in complete("%triton inf")
+    notebook.run("%load_ext workbench")

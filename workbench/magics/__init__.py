@@ -14,10 +14,13 @@ def load(shell: Any) -> None:
     if getattr(shell, _ATTRIBUTE, None) is not None:
         return
     from workbench.magics import model_imports
-    from workbench.magics.triton import TritonMagics
+    from workbench.magics.completion import TritonMatcher
+    from workbench.magics.triton import COMMANDS, TritonMagics
     from workbench.session import regions
 
     magics = TritonMagics(shell)
+    magics.matcher = TritonMatcher(COMMANDS)
+    magics.matcher.add(shell)
     shell.register_magics(magics)
     setattr(shell, _ATTRIBUTE, magics)
     model_imports.install()
@@ -26,12 +29,14 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Stop every model and take the magics away."""
-    if getattr(shell, _ATTRIBUTE, None) is None:
+    magics = getattr(shell, _ATTRIBUTE, None)
+    if magics is None:
         return
     from workbench import api
     from workbench.magics import model_imports
 
     api.current().close()
+    magics.matcher.remove(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("triton", None)
     setattr(shell, _ATTRIBUTE, None)
