@@ -74,8 +74,9 @@ class OutputTensor:
     def shape(self) -> tuple[int, ...]: ...
     @property
     def byte_size(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
     def numpy(self) -> np.ndarray:
-        """Read-only view on the region; BYTES: new object array of ``bytes``; BF16: uint16 view of the raw bits."""
+        """Read-only view on the region (a copy where it lies unaligned there); BYTES: new object array of ``bytes``; BF16: uint16 view of the raw bits."""
 
 @final
 class Response:

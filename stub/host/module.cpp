@@ -3,7 +3,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -98,7 +100,11 @@ std::shared_ptr<ChannelObject> MakeChannel(std::string name, const std::string& 
   if (queue_size < 2) throw py::value_error("queue_size must be at least 2");
   auto services = std::make_shared<PythonServices>(std::move(on_log), std::move(on_bls), std::move(on_metric),
                                                    std::move(on_control));
-  auto channel = std::make_shared<ChannelObject>(options, threads, std::move(services));
+  std::shared_ptr<ChannelObject> channel;
+  {
+    const py::gil_scoped_release release_gil;  // a large region takes milliseconds to reserve
+    channel = std::make_shared<ChannelObject>(options, threads, std::move(services));
+  }
   auto& live = LiveChannels();
   live.erase(std::remove_if(live.begin(), live.end(), [](const auto& weak) { return weak.expired(); }),
              live.end());

@@ -33,7 +33,7 @@ def test_log_lines_arrive_with_level_and_place(stub: Instance) -> None:
 
 
 def test_a_failing_log_handler_stops_nobody(stub: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", seen.append)
     stub.handlers.logs = None  # type: ignore[assignment]
     try:
