@@ -39,7 +39,7 @@ def check(message: Any) -> None:
     name = check_model_name(message.name)
     if message.max_batch_size < 0:
         raise ModelConfigError(f"{name}: max_batch_size must not be negative, got {message.max_batch_size}")
-    if message.platform:
+    if message.platform and message.platform != "ensemble":
         raise ModelConfigError(
             f"{name}: platform {message.platform!r} is not a Python model",
             hint='remove platform and write backend: "python"',
@@ -100,8 +100,23 @@ def _check_groups(name: str, message: Any) -> None:
 
 
 def _check_batching(name: str, message: Any) -> None:
-    if message.HasField("ensemble_scheduling"):
-        raise ModelConfigError(f"{name} is an ensemble; a Python model has no ensemble_scheduling")
+    ensemble = message.HasField("ensemble_scheduling")
+    if ensemble != (message.platform == "ensemble"):
+        raise ModelConfigError(
+            f'{name}: platform: "ensemble" and ensemble_scheduling belong together',
+            hint="a Python model has neither; an ensemble has both",
+        )
+    if ensemble:
+        if message.backend:
+            raise ModelConfigError(f"{name} is an ensemble, which has no backend")
+        if message.instance_group:
+            raise ModelConfigError(
+                f"{name} is an ensemble, which has no instance_group", hint="give the models of its steps one"
+            )
+        if message.HasField("dynamic_batching") or message.HasField("sequence_batching"):
+            raise ModelConfigError(f"{name} is an ensemble: batching is up to the models of its steps")
+    if message.HasField("dynamic_batching") and message.HasField("sequence_batching"):
+        raise ModelConfigError(f"{name} has both dynamic_batching and sequence_batching")
     if message.HasField("dynamic_batching"):
         for size in message.dynamic_batching.preferred_batch_size:
             if size <= 0:

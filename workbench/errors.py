@@ -215,8 +215,11 @@ class ModelExecutionError(ModelFailure):
     """``execute`` failed, or the model answered with an error.
 
     ``code`` is the name of the ``TritonError`` code; ``responses`` are those that came before the error
-    (decoupled models); ``request`` says which request it was.
+    (decoupled models); ``request`` says which request it was. ``wire_text`` is what a client of a
+    server would get, where that is known.
     """
+
+    wire_text = ""
 
     def __init__(
         self,

@@ -180,6 +180,25 @@ class ModelConfig:
         """The ``sequence_batching`` message, or None if the config has none."""
         return self._pb.sequence_batching if self._pb.HasField("sequence_batching") else None
 
+    @property
+    def is_ensemble(self) -> bool:
+        return str(self._pb.platform) == "ensemble"
+
+    @property
+    def ensemble_scheduling(self) -> Any:
+        """The ``ensemble_scheduling`` message, or None if the config has none."""
+        return self._pb.ensemble_scheduling if self._pb.HasField("ensemble_scheduling") else None
+
+    @property
+    def warmups(self) -> Sequence[Any]:
+        """The ``model_warmup`` messages."""
+        return list(self._pb.model_warmup)
+
+    @property
+    def version_policy(self) -> Any:
+        """The ``version_policy`` message: ``latest``, ``all`` or ``specific``."""
+        return self._pb.version_policy
+
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
         return tuple(_spec(each) for each in self._pb.input)
@@ -259,6 +278,10 @@ def _named(message: Any, name: str) -> Any:
 
 def _complete(message: Any) -> None:
     """Defaults a server writes into a configuration before a model sees it (pb_utils contract §1.4, §7.1)."""
+    if message.platform == "ensemble":
+        if not message.HasField("version_policy"):
+            message.version_policy.latest.num_versions = 1
+        return
     message.backend = message.backend or "python"
     message.default_model_filename = message.default_model_filename or "model.py"
     if not message.HasField("version_policy"):

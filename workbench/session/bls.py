@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from workbench import _host, datatypes
-from workbench.errors import BlsDeadlockError, WorkbenchError
-from workbench.session.deadlock import find_cycle
+from workbench import _host
+from workbench.errors import BlsDeadlockError, InputError, ModelExecutionError, WorkbenchError
+from workbench.session import mocks
+from workbench.session.calls import SLICE, PendingCall, execute
+from workbench.session.ensemble import EnsembleRevision, RequestMeta
+from workbench.session.failures import ERROR_CODES
 from workbench.session.logs import LogRecord, LogRing
+from workbench.session.mocks import Mock
+from workbench.session.request_check import CoreRefusal, check_request
 from workbench.session.revision import Retired, Revision
-from workbench.session.running import run_batch
+from workbench.session.ticket import Ticket
 from workbench.suggest import listing
-from workbench.tensor_spec import format_shape
 
 if TYPE_CHECKING:
     from workbench.session.instance import Instance
@@ -29,11 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BlsRouter", "Mock"]
 
-INTERNAL, NOT_FOUND, UNAVAILABLE = 1, 2, 4
-_SLICE = 0.1  # how often a wait looks whether it still makes sense
-_CYCLE_SECONDS = 0.3  # a circle of waits this old does not open by itself
-
-Mock = Callable[[dict[str, np.ndarray]], Mapping[str, Any]]
+INTERNAL = 1
 
 
 class _Refused(Exception):  # noqa: N818 - carries an answer
@@ -55,12 +52,29 @@ class BlsRouter:
         #: Asked when nothing here has the name; True if it took the call over. For connected servers.
         self.elsewhere: Callable[[_host.BlsCall], bool] | None = None
 
+    def serving(self, name: str) -> Revision | EnsembleRevision | None:
+        """What answers under this name now, mocks aside."""
+        host = self._live(name)
+        return host.current if host is not None else None
+
     def handle(self, caller: Instance, call: _host.BlsCall) -> None:
         """Answer one call; never raises."""
         try:
             self._route(caller, call)
         except _Refused as refused:
             self._refuse(call, refused.code, str(refused))
+        except CoreRefusal as refusal:
+            self._refuse(call, INTERNAL, f"{_head(call.model_name)}{refusal}")
+        except ModelExecutionError as error:
+            # The scheduler's word, or a step's of an ensemble.
+            code = ERROR_CODES.index(error.code) if error.code in ERROR_CODES else INTERNAL
+            if isinstance(self.serving(call.model_name), EnsembleRevision):
+                text = f"in ensemble '{call.model_name}', {error.wire_text or error.cause}"
+            else:
+                text = error.wire_text or f"{_head(call.model_name)}{error.cause}"
+            self._refuse(call, code, text)
+        except InputError as error:
+            self._refuse(call, INTERNAL, f"{_head(call.model_name)}{error}")
         except WorkbenchError as error:
             text = f"{type(error).__name__}: {error}" if isinstance(error, BlsDeadlockError) else str(error)
             self._refuse(call, INTERNAL, text)
@@ -76,11 +90,11 @@ class BlsRouter:
     def _route(self, caller: Instance, call: _host.BlsCall) -> None:
         name = call.model_name
         while True:
-            host = self._live(name)
-            if host is None or host.current is None:
+            target = self.serving(name)
+            if target is None:
                 break
             try:
-                self._call_live(caller, call, host.current)
+                self._call_live(caller, call, target)
                 return
             except Retired:
                 continue
@@ -98,95 +112,64 @@ class BlsRouter:
 
     # -- a live model --------------------------------------------------------------------------------------
 
-    def _call_live(self, caller: Instance, call: _host.BlsCall, target: Revision) -> None:
+    def _call_live(self, caller: Instance, call: _host.BlsCall, target: Revision | EnsembleRevision) -> None:
         config = target.config
         if call.model_version not in (-1, target.plan.entry.version):
             raise _not_ready(config.name)
         if target.decoupled and not call.decoupled:
             # The closing quote without an opening one is Triton's.
             raise _Refused(
-                f"Model {config.name} - Error when running inference: Model {config.name} is using the "
+                f"{_head(config.name)}Model {config.name} is using the "
                 "decoupled. The current BLS request call doesn't support models using the decoupled "
                 "transaction policy. Please use 'decoupled=True' argument to the 'exec' or 'async_exec' "
                 "calls for decoupled models.'"
             )
-        requested = check_request(target, call)
-        request = _host.Request(
+        inputs, outputs = check_request(
+            target,
             [(each.name, each.datatype, each.shape, each) for each in call.inputs],
-            requested,
-            request_id=call.request_id,
-            correlation_id=call.correlation_id,
-            flags=call.flags,
-            timeout_us=call.timeout_us,
-            parameters=call.parameters or "{}",
-            model_name=config.name,
-            model_version=target.plan.entry.version,
-            trace_context=call.trace_context,
+            call.requested_outputs,
+            call.request_id,
         )
-        key = object()
-        instance = self._take(caller, target, key)
-        caller.pending[key] = (target, instance)
-        try:
+        meta = RequestMeta(
+            call.request_id,
+            call.correlation_id,
+            call.flags,
+            call.timeout_us,
+            call.parameters or "{}",
+            call.trace_context,
+        )
+        if isinstance(target, EnsembleRevision):
+            answer = target.run(inputs, outputs, meta, caller)
+            call.send([(each.name, each.datatype, each.shape, each.data) for each in answer.outputs])
+            return
+        ticket = Ticket(target, inputs, outputs, **vars(meta))
+        with PendingCall(caller, target) as pending:
             if target.decoupled:
-                self._stream(call, request, target, instance)
+                with target.awaiting():
+                    self._stream(call, ticket, target, pending)
             else:
-                self._single(call, request, target, instance)
-        finally:
-            caller.pending.pop(key, None)
+                self._single(call, ticket, target, pending)
 
-    def _take(self, caller: Instance, target: Revision, key: object) -> Instance:
-        """A free instance of the target; an error instead of a wait that nothing can end."""
-        instance = target.try_take()
-        if instance is not None:
-            return instance
-        caller.pending[key] = (target, None)
-        since: float | None = None
-        try:
-            while True:
-                taken = target.take_within(_SLICE)
-                if taken is not None:
-                    return taken
-                if caller.lost:
-                    raise _Refused("An error occurred while performing BLS request.")
-                cycle = find_cycle(caller, target)
-                now = time.monotonic()
-                since = (since or now) if cycle else None
-                # Once seen is not enough: a pending call of another thread may just be ending.
-                if since is not None and now - since >= _CYCLE_SECONDS:
-                    raise BlsDeadlockError(" -> ".join(cycle))
-        finally:
-            caller.pending.pop(key, None)
+    def _single(self, call: _host.BlsCall, ticket: Ticket, target: Revision, pending: PendingCall) -> None:
+        execute(ticket, target, pending)
+        response = None
+        while response is None:
+            try:
+                response = ticket.request.next_response(SLICE)
+            except TimeoutError:
+                pending.check()  # answered later, through a response sender
+                continue
+            if response is None:
+                raise _Refused(f"{_head(target.config.name)}the model sent no response")
+        self._pass_on(call, response, final=True)
 
-    def _run(self, request: _host.Request, target: Revision, instance: Instance) -> None:
-        instance.route.context = None
-        try:
-            run_batch(target, instance, [request], None)
-        finally:
-            if not instance.lost:
-                target.give(instance)
-
-    def _single(
-        self, call: _host.BlsCall, request: _host.Request, target: Revision, instance: Instance
-    ) -> None:
-        self._run(request, target, instance)
-        response = request.next_response(None)
-        if response is None:
-            raise _Refused(
-                f"Model {target.config.name} - Error when running inference: the model sent no response"
-            )
-        if response.error is not None:
-            call.send(error=response.error, final=True)
-        else:
-            call.send_response(response, final=True)
-
-    def _stream(
-        self, call: _host.BlsCall, request: _host.Request, target: Revision, instance: Instance
-    ) -> None:
+    def _stream(self, call: _host.BlsCall, ticket: Ticket, target: Revision, pending: PendingCall) -> None:
         failures: SimpleQueue[BaseException] = SimpleQueue()
+        request = ticket.request
 
         def run() -> None:
             try:
-                self._run(request, target, instance)
+                execute(ticket, target, pending)
             except BaseException as error:  # handed over
                 failures.put(error)
 
@@ -195,18 +178,20 @@ class BlsRouter:
         final = False
         while not final:
             try:
-                response = request.next_response(_SLICE)
+                response = request.next_response(SLICE)
             except TimeoutError:
                 if call.cancelled:
                     request.cancel()
                 if not failures.empty():
                     raise failures.get() from None
+                pending.check()
                 continue
             except _host.StubNotHealthy:
                 worker.join()
-                raise (
-                    failures.get() if not failures.empty() else target.lose(instance, "in execute")
-                ) from None
+                if not failures.empty():
+                    raise failures.get() from None
+                assert pending.instance is not None
+                raise target.lose(pending.instance, "in execute") from None
             if response is None:
                 call.send(final=True)
                 break
@@ -228,84 +213,17 @@ class BlsRouter:
     # -- a mock --------------------------------------------------------------------------------------------
 
     def _call_mock(self, call: _host.BlsCall, mock: Mock) -> None:
-        inputs = {}
-        for each in call.inputs:
-            array = each.numpy()
-            inputs[each.name] = datatypes.bf16_to_float32(array) if each.datatype == 14 else array
-        try:
-            outputs = mock(inputs)
-        except Exception as error:
-            raise _Refused(f"mock {call.model_name}: {type(error).__name__}: {error}") from None
-        wanted = call.requested_outputs
-        tuples: list[_host.TensorTuple] = []
-        for name, value in outputs.items():
-            if wanted and name not in wanted:
-                continue
-            array = np.asarray(value)
-            datatype = datatypes.of_numpy(array.dtype)
-            if datatype is None:
-                raise _Refused(
-                    f"mock {call.model_name}: output {name} has dtype {array.dtype}, which Triton has not"
-                )
-            if datatype is datatypes.BYTES:
-                plain = [
-                    each.encode() if isinstance(each, str) else bytes(each) for each in array.reshape(-1)
-                ]
-                flat = np.empty(len(plain), dtype=np.object_)
-                flat[:] = plain
-                tuples.append((name, datatype.number, array.shape, _host.encode_bytes(flat)))
-            else:
-                tuples.append((name, datatype.number, array.shape, np.ascontiguousarray(array)))
-        call.send(tuples, final=True)
+        inputs = {
+            each.name: mocks.to_array((each.name, each.datatype, each.shape, each)) for each in call.inputs
+        }
+        call.send(mocks.answer(call.model_name, mock, inputs, call.requested_outputs), final=True)
+
+
+def _head(name: str) -> str:
+    return f"Model {name} - Error when running inference: "
 
 
 def _not_ready(name: str) -> _Refused:
     return _Refused(
-        f"Model {name} - Error when running inference: Failed for execute the inference request. "
-        f"Model '{name}' is not ready.",
+        f"{_head(name)}Failed for execute the inference request. Model '{name}' is not ready.",
     )
-
-
-def check_request(target: Revision, call: _host.BlsCall) -> list[str]:
-    """What a server's core checks of a request before the model sees it; gives the outputs to produce."""
-    config, name = target.config, target.config.name
-    prefix = f"Model {name} - Error when running inference: "
-    head = f"{prefix}[request id: {call.request_id or '<id_unknown>'}] "
-    specs = target.encoder.specs
-    given = {each.name: each for each in call.inputs}
-    missing = [spec.name for spec in config.inputs if not spec.optional and spec.name not in given]
-    if missing or len(given) > len(specs):
-        wanted = len(specs) if not any(spec.optional for spec in config.inputs) else len(specs) - len(missing)
-        quoted = ",".join(f"'{each}'" for each in given)
-        lacking = ",".join(f"'{each}'" for each in missing)
-        raise _Refused(
-            f"{head}expected {wanted} inputs but got {len(given)} inputs for model '{name}'. "
-            f"Got input(s) [{quoted}], but missing required input(s) [{lacking}]. "
-            "Please provide all required input(s)."
-        )
-    for each in given.values():
-        spec = specs.get(each.name)
-        if spec is None:
-            raise _Refused(f"{head}unexpected inference input '{each.name}' for model '{name}'")
-        if each.datatype != spec.datatype.number:
-            got = datatypes.by_number(each.datatype).name
-            raise _Refused(
-                f"{head}inference input '{each.name}' data-type is '{got}', "
-                f"but model '{name}' expects '{spec.datatype.name}'"
-            )
-        shape, dims = tuple(each.shape), spec.dims
-        if config.max_batch_size:
-            if shape and shape[0] > config.max_batch_size:
-                raise _Refused(
-                    f"{head}inference request batch-size must be <= {config.max_batch_size} for '{name}'"
-                )
-            dims = (-1, *dims)
-        if len(shape) != len(dims) or any(d not in (-1, s) for d, s in zip(dims, shape, strict=True)):
-            raise _Refused(
-                f"{head}unexpected shape for input '{each.name}' for model '{name}'. "
-                f"Expected {format_shape(dims)}, got {format_shape(shape)}."
-            )
-    for wanted_output in call.requested_outputs:
-        if wanted_output not in target.output_names:
-            raise _Refused(f"{prefix}unexpected inference output '{wanted_output}' for model '{name}'")
-    return list(call.requested_outputs) or target.output_names

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from workbench.session.calls import Caller
     from workbench.session.instance import Instance
     from workbench.session.revision import Revision
 
 __all__ = ["find_cycle"]
 
 
-def find_cycle(caller: Instance, target: Revision) -> list[str]:
+def find_cycle(caller: Caller, target: Revision) -> list[str]:
     """The names along a circle of waits that `caller`, waiting for `target`, is part of; [] if there is none.
 
     Every instance knows its pending calls: (revision, None) waits for any instance of that revision,
@@ -32,13 +33,13 @@ def find_cycle(caller: Instance, target: Revision) -> list[str]:
     return _path(caller, target, stuck)
 
 
-def _calls(instance: Instance) -> list[tuple[Revision, Instance | None]]:
+def _calls(instance: Caller) -> list[tuple[Revision, Instance | None]]:
     return list(instance.pending.values())
 
 
-def _reachable(start: Instance) -> set[Instance]:
+def _reachable(start: Caller) -> set[Caller]:
     """Instances with pending calls that can be reached along calls."""
-    seen: set[Instance] = set()
+    seen: set[Caller] = set()
     todo = [start]
     while todo:
         each = todo.pop()
@@ -51,18 +52,18 @@ def _reachable(start: Instance) -> set[Instance]:
     return seen
 
 
-def _waits_only_for(instance: Instance, stuck: set[Instance]) -> bool:
+def _waits_only_for(instance: Caller, stuck: set[Caller]) -> bool:
     return any(
         (callee in stuck) if callee is not None else all(each in stuck for each in revision.instances)
         for revision, callee in _calls(instance)
     )
 
 
-def _path(caller: Instance, target: Revision, stuck: set[Instance]) -> list[str]:
+def _path(caller: Caller, target: Revision, stuck: set[Caller]) -> list[str]:
     """Names from a model back to itself."""
     names = [caller.plan.config.name]
     revision, instance = target, None
-    seen: set[Instance] = {caller}
+    seen: set[Caller] = {caller}
     while True:
         names.append(revision.config.name)
         holder = instance or next((each for each in revision.instances if each in stuck), None)

@@ -21,21 +21,23 @@ from workbench.errors import (
     RequestInfo,
     WorkbenchError,
 )
-from workbench.messages import InferResponse, InferResult
+from workbench.messages import InferResponse, InferResult, RawResponse
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry
 from workbench.session import failures
+from workbench.session.calls import refuse_reschedule
+from workbench.session.ensemble import EnsembleRevision
 from workbench.session.instance import Instance, StartPlan, auto_complete
 from workbench.session.revision import Retired, Revision
 from workbench.session.running import run_batch
-from workbench.session.scheduler import BatchScheduler
+from workbench.session.ticket import SEQUENCE_END, SEQUENCE_START, Ticket
+from workbench.session.warmup import warm_up
 
 __all__ = ["ModelHost", "SequenceMark"]
 
 _RETIRE_SECONDS = 60.0
 _FINAL_HINT = "end with sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
 _RETURN_HINT = "return a response, or answer through request.get_response_sender()"
-START, END = 1, 2  # TRITONSERVER_REQUEST_FLAG_SEQUENCE_…
 
 SequenceMark = tuple[int | str, bool, bool]  # correlation id, start, end
 
@@ -45,11 +47,10 @@ class ModelHost:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.current: Revision | None = None
+        self.current: Revision | EnsembleRevision | None = None
         self.failure: WorkbenchError | None = None  # of the last load, None if it went well
         self.successes = 0
         self.failures = 0
-        self._scheduler: BatchScheduler | None = None
         self._load_lock = threading.Lock()
         self._retiring: list[threading.Thread] = []
 
@@ -80,7 +81,7 @@ class ModelHost:
 
     # -- loading -------------------------------------------------------------------------------------------
 
-    def load(self, plan: StartPlan) -> Revision:
+    def load(self, plan: StartPlan) -> Revision | EnsembleRevision:
         """Bring up a new revision completely, then let it take over from the current one.
 
         Raises:
@@ -94,14 +95,15 @@ class ModelHost:
             except WorkbenchError as error:
                 self.failure = error
                 raise
-            old, old_scheduler = self.current, self._scheduler
-            scheduler = BatchScheduler(revision) if BatchScheduler.wanted(revision.config) else None
-            self.current, self._scheduler, self.failure = revision, scheduler, None
+            old = self.current
+            self.current, self.failure = revision, None
             if old is not None:
-                self._retire(old, old_scheduler)
+                self._retire(old)
             return revision
 
-    def _start(self, plan: StartPlan) -> Revision:
+    def _start(self, plan: StartPlan) -> Revision | EnsembleRevision:
+        if plan.config.is_ensemble:
+            return EnsembleRevision(plan)
         if plan.entry.source.mentions_auto_complete:
             config = auto_complete(replace(plan, services=None))
             plan = replace(plan, config=config, entry=replace(plan.entry, config=config))
@@ -110,12 +112,16 @@ class ModelHost:
                 f"{self.name} declares no inputs or outputs",
                 hint="add --in/--out, a %%triton config cell, or auto_complete_config",
             )
-        return Revision(plan)
+        revision = Revision(plan)
+        try:
+            warm_up(revision)
+        except BaseException:
+            revision.retire(_RETIRE_SECONDS)
+            raise
+        return revision
 
-    def _retire(self, revision: Revision, scheduler: BatchScheduler | None) -> None:
+    def _retire(self, revision: Revision | EnsembleRevision) -> None:
         def run() -> None:
-            if scheduler is not None:
-                scheduler.close()
             revision.retire(_RETIRE_SECONDS)
             revision.plan.discard(revision.plan.entry)
 
@@ -126,10 +132,8 @@ class ModelHost:
     def unload(self, timeout: float = _RETIRE_SECONDS) -> None:
         """Stop serving; finalize every instance, waiting for it. Idempotent."""
         with self._load_lock:
-            revision, scheduler = self.current, self._scheduler
-            self.current, self._scheduler, self.failure = None, None, None
-            if scheduler is not None:
-                scheduler.close()
+            revision = self.current
+            self.current, self.failure = None, None
             if revision is not None:
                 revision.retire(timeout)
                 revision.plan.discard(revision.plan.entry)
@@ -160,9 +164,14 @@ class ModelHost:
             revision = self._serving()
             notes: list[str] = []
             tuples = revision.encoder.encode(inputs, notes)
-            request = self._request(revision, tuples, parameters, request_id, sequence)
+            responses: Sequence[RawResponse]
             try:
-                responses = self._run(revision, request, tuples, timeout)
+                if isinstance(revision, EnsembleRevision):
+                    options = request_options(parameters, sequence)
+                    responses = [revision.infer(tuples, timeout, request_id=request_id, **options)]
+                else:
+                    ticket = self._ticket(revision, tuples, parameters, request_id, sequence)
+                    responses = self._run(revision, ticket, tuples, timeout)
             except Retired:
                 continue
             except WorkbenchError:
@@ -185,15 +194,21 @@ class ModelHost:
         ``timeout`` is the longest wait for one response. Leaving the iterator early cancels the request.
         """
         revision = self._serving()
+        if isinstance(revision, EnsembleRevision):
+            yield self.infer(
+                inputs, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
+            )
+            return
         tuples = revision.encoder.encode(inputs)
-        request = self._request(revision, tuples, parameters, request_id, sequence)
+        ticket = self._ticket(revision, tuples, parameters, request_id, sequence)
+        request = ticket.request
         # execute returns only when the model's execute has: a thread runs it while responses are taken here.
         outcome: list[BaseException] = []
         context = copy_context()
 
         def run() -> None:
             try:
-                context.run(self._execute, revision, request, tuples, timeout)
+                context.run(self._execute, revision, ticket, timeout)
             except BaseException as error:  # handed over to the iterator
                 outcome.append(error)
                 request.cancel()
@@ -219,7 +234,11 @@ class ModelHost:
                 worker.join(1.0)
 
     def _result(
-        self, revision: Revision, responses: list[_host.Response], request_id: str, notes: Sequence[str] = ()
+        self,
+        revision: Revision | EnsembleRevision,
+        responses: Sequence[RawResponse],
+        request_id: str,
+        notes: Sequence[str] = (),
     ) -> InferResult:
         return InferResult(
             self.name,
@@ -259,50 +278,40 @@ class ModelHost:
                 raise outcome[0]
             return response
 
-    def _request(
+    def _ticket(
         self,
         revision: Revision,
         tuples: list[_host.TensorTuple],
         parameters: Mapping[str, bool | int | str] | None,
         request_id: str,
         sequence: SequenceMark | None,
-    ) -> _host.Request:
+    ) -> Ticket:
         if parameters is None and sequence is None:
-            return _host.Request(tuples, revision.output_names, request_id=request_id, model_name=self.name)
-        more: dict[str, Any] = {}
-        if parameters:
-            for key, value in parameters.items():
-                if not isinstance(value, (bool, int, str)):
-                    raise InputError(f"parameter {key} is bool, int or str, got {type(value).__name__}")
-            more["parameters"] = json.dumps(dict(parameters))
-        if sequence is not None:
-            identity, start, end = sequence
-            more["correlation_id"] = identity
-            more["flags"] = START * start | END * end
-        return _host.Request(
-            tuples, revision.output_names, request_id=request_id, model_name=self.name, **more
-        )
+            return Ticket(revision, tuples, revision.output_names, request_id=request_id)
+        more: dict[str, Any] = request_options(parameters, sequence)
+        return Ticket(revision, tuples, revision.output_names, request_id=request_id, **more)
 
     def _run(
         self,
         revision: Revision,
-        request: _host.Request,
+        ticket: Ticket,
         tuples: list[_host.TensorTuple],
         timeout: float | None,
     ) -> list[_host.Response]:
         if revision.decoupled:
             with revision.awaiting():
-                return self._collect(revision, request, tuples, timeout)
-        return self._collect(revision, request, tuples, timeout)
+                return self._collect(revision, ticket, tuples, timeout)
+        return self._collect(revision, ticket, tuples, timeout)
 
     def _collect(
         self,
         revision: Revision,
-        request: _host.Request,
+        ticket: Ticket,
         tuples: list[_host.TensorTuple],
         timeout: float | None,
     ) -> list[_host.Response]:
-        instance = self._execute(revision, request, tuples, timeout)
+        instance = self._execute(revision, ticket, timeout)
+        request = ticket.request
         responses: list[_host.Response] = []
         decoupled = revision.decoupled
         while True:
@@ -332,27 +341,22 @@ class ModelHost:
             raise self._no_final_flag(revision, tuples, responses)
         return responses
 
-    def _execute(
-        self,
-        revision: Revision,
-        request: _host.Request,
-        tuples: list[_host.TensorTuple],
-        timeout: float | None,
-    ) -> Instance | None:
+    def _execute(self, revision: Revision, ticket: Ticket, timeout: float | None) -> Instance | None:
         """Run the request; gives the instance that did, or None where a scheduler chose it."""
-        scheduler = self._scheduler
-        if scheduler is not None and scheduler.revision is revision:
-            scheduler.run(request, tuples, timeout)
+        if revision.queue is not None:
+            revision.queue.run(ticket, timeout)
             return None
         instance = revision.take(timeout)
         instance.route.context = copy_context()
         try:
-            run_batch(revision, instance, [request], timeout)
+            run_batch(revision, instance, [ticket.request], timeout)
         finally:
             if not instance.lost:
                 if not revision.decoupled:
                     instance.catch_up()
                 revision.give(instance)
+        if ticket.request.rescheduled:
+            refuse_reschedule(revision, ticket.request)
         return instance
 
     def _error(
@@ -405,7 +409,7 @@ class ModelHost:
             hint=_FINAL_HINT if revision.decoupled else _RETURN_HINT,
         )
 
-    def _serving(self) -> Revision:
+    def _serving(self) -> Revision | EnsembleRevision:
         current = self.current
         if current is not None:
             if current.failure is not None:
@@ -419,3 +423,24 @@ class ModelHost:
                 hint="run its cell again once mended",
             )
         raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+
+
+def request_options(
+    parameters: Mapping[str, bool | int | str] | None, sequence: SequenceMark | None
+) -> dict[str, Any]:
+    """Parameters and sequence of a request, as keywords of `Ticket`.
+
+    Raises:
+        InputError: a parameter is of another type.
+    """
+    more: dict[str, Any] = {}
+    if parameters:
+        for key, value in parameters.items():
+            if not isinstance(value, (bool, int, str)):
+                raise InputError(f"parameter {key} is bool, int or str, got {type(value).__name__}")
+        more["parameters"] = json.dumps(dict(parameters))
+    if sequence is not None:
+        identity, start, end = sequence
+        more["correlation_id"] = identity
+        more["flags"] = SEQUENCE_START * start | SEQUENCE_END * end
+    return more

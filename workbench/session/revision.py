@@ -16,6 +16,7 @@ from workbench.model_config import InstanceSpec, ModelConfig
 from workbench.session import failures
 from workbench.session.inputs import InputEncoder
 from workbench.session.instance import Instance, StartPlan
+from workbench.session.queues import RequestQueue, make_queue
 
 if TYPE_CHECKING:
     from workbench.errors import StubCrashedError
@@ -55,6 +56,8 @@ class Revision:
         self.instances: list[Instance] = _start_all(plan, plan.config.instances)
         for each in self.instances:
             self._free.put(each)
+        #: What requests wait in, if the configuration asks for batches or sequences.
+        self.queue: RequestQueue | None = make_queue(self)
 
     @property
     def src(self) -> str:
@@ -194,6 +197,8 @@ class Revision:
         killed.
         """
         end = time.monotonic() + timeout
+        if self.queue is not None:
+            self.queue.close()
         with self._lock:
             self.retired = True
             waiting = {each for each in self.instances if not each.lost}

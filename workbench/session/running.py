@@ -15,18 +15,14 @@ def run_batch(
     revision: Revision, instance: Instance, requests: list[_host.Request], timeout: float | None
 ) -> None:
     """Execute a batch on an instance this thread holds; an instance that does not come through it is
-    replaced.
+    replaced. What the model asks back is left to the caller.
 
     Raises:
         InferTimeout, StubCrashedError, ShmExhausted, KeyboardInterrupt: see `ModelHost.infer`.
     """
     channel, name = instance.channel, revision.config.name
     try:
-        while True:
-            channel.execute(requests, timeout)
-            requests = [each for each in requests if each.rescheduled]
-            if not requests:
-                return
+        channel.execute(requests, timeout)
     except _host.StubNotHealthy:
         raise revision.lose(instance, "in execute") from None
     except _host.StubTimeout:
