@@ -1,11 +1,13 @@
-"""A session of its own for each test."""
+"""A session of its own for each test, in Python or in a notebook's shell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.support.notebook import Notebook, make_shell
 from workbench.session.workbench import Workbench
 from workbench.targets.live import LiveTarget
 
@@ -22,3 +24,20 @@ def live(printed: list[str]) -> Iterator[LiveTarget]:
     with Workbench() as workbench:
         workbench.on_output = lambda model, line: printed.append(f"{model}: {line}")
         yield LiveTarget(workbench)
+
+
+@pytest.fixture(scope="module")
+def shell() -> Any:
+    return make_shell()
+
+
+@pytest.fixture
+def notebook(shell: Any) -> Iterator[Notebook]:
+    """A notebook with the extension loaded."""
+    notebook = Notebook(shell)
+    notebook.run("%load_ext workbench")
+    try:
+        yield notebook
+    finally:
+        notebook.run("%unload_ext workbench")
+        shell.reset(new_session=False)

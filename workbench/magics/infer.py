@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import InputError, WorkbenchUsageError
+from workbench.errors import InputError, ModelFailure, WorkbenchUsageError
 from workbench.magics.arguments import Command, Parser, pairs
+from workbench.magics.streaming import infer_streamed
 from workbench.messages import InferResult
 
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
+    from workbench.session.batch import InferBatch
 
-__all__ = ["COMMANDS", "request_arguments", "request_inputs", "request_options"]
+__all__ = ["COMMANDS", "request_arguments", "request_inputs", "request_options", "show_in_full"]
 
 
 def request_arguments(parser: Parser) -> None:
@@ -80,9 +82,39 @@ def _parameter(call: Call, name: str, text: str) -> bool | int | str:
     return int(text) if text.lstrip("+-").isdecimal() else text
 
 
-def _infer(call: Call) -> InferResult:
-    model = call.target.workbench.model(call.arguments.name)
-    return model.infer(request_inputs(call), **request_options(call))
+def _infer_arguments(parser: Parser) -> None:
+    request_arguments(parser)
+    add = parser.add_argument
+    add("--stream", action="store_true", help="show each response when it comes")
+    add("--batch", type=int, default=0, metavar="K", help="send K copies, all in one execute")
+    add("--full", action="store_true", help="in an error, show the frames of libraries too")
+
+
+def _infer(call: Call) -> InferResult | InferBatch:
+    given = call.arguments
+    model = call.target.workbench.model(given.name)
+    inputs, options = request_inputs(call), request_options(call)
+    if given.stream and given.batch:
+        raise WorkbenchUsageError("--stream and --batch do not go together", hint="leave one of them out")
+    if given.batch < 0:
+        raise WorkbenchUsageError(f"--batch is a number of requests, 1 or more; got {given.batch}")
+    try:
+        if given.batch:
+            return model.infer_batch([inputs] * given.batch, **options)
+        if given.stream:
+            cell = call.cell_label
+            return infer_streamed(model, inputs, options, lambda: call.cell_label == cell)
+        return model.infer(inputs, **options)
+    except ModelFailure as error:
+        if given.full:
+            show_in_full(error)
+        raise
+
+
+def show_in_full(error: ModelFailure) -> None:
+    """Let IPython show the frames of libraries too."""
+    # IPython asks the exception object, so an attribute of the object goes before the class's method.
+    error._render_traceback_ = lambda: error.render(full=True)  # type: ignore[method-assign]
 
 
 COMMANDS = (
@@ -90,7 +122,7 @@ COMMANDS = (
         "infer",
         "Send a request; a cell's body is an expression giving a dict of inputs.",
         ("line", "cell"),
-        request_arguments,
+        _infer_arguments,
         _infer,
     ),
 )

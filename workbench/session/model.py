@@ -14,6 +14,7 @@ from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 
 if TYPE_CHECKING:
+    from workbench.session.batch import InferBatch
     from workbench.session.model_host import ModelHost
     from workbench.session.workbench import Workbench
 
@@ -42,6 +43,13 @@ class Model:
         """READY, FAILED or UNAVAILABLE."""
         host = self._workbench.hosts.get(self.name)
         return host.state if host is not None else "UNAVAILABLE"
+
+    def ready(self) -> bool:
+        """What a server's ready query says: the processes live, and ``is_ready`` of the model agrees (26.03+).
+
+        Requests are served either way.
+        """
+        return not self._workbench.why_not_ready(self.name)
 
     @property
     def config(self) -> ModelConfig:
@@ -93,6 +101,17 @@ class Model:
         return self._host.infer(
             given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
         )
+
+    def infer_batch(self, requests: Sequence[Mapping[str, Any]], **options: Any) -> InferBatch:
+        """Send several requests so that ``execute`` sees them in one list; options as of `infer`.
+
+        Raises:
+            WorkbenchUsageError: the model is an ensemble, or handles sequences.
+            InputError, ModelExecutionError, InferTimeout, StubCrashedError, ShmExhausted, ModelNotFound.
+        """
+        from workbench.session.batch import infer_batch
+
+        return infer_batch(self._host, requests, **options)
 
     async def ainfer(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> InferResult:
         """`infer` for coroutines: it runs in a thread, the event loop goes on."""

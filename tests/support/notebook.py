@@ -1,0 +1,56 @@
+"""A shell that runs cells as a notebook does, and a model for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+CELL = """%%triton model add_sub --in INPUT0:FP32[4] --in INPUT1:FP32[4] --out SUM:FP32[4] --out DIFF:FP32[4]
+import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def execute(self, requests):
+        out = []
+        for r in requests:
+            a = pb_utils.get_input_tensor_by_name(r, "INPUT0").as_numpy()
+            b = pb_utils.get_input_tensor_by_name(r, "INPUT1").as_numpy()
+            print("serving")
+            q = 1 / float(b[0])
+            outputs = [pb_utils.Tensor("SUM", a + b), pb_utils.Tensor("DIFF", a - b)]
+            out.append(pb_utils.InferenceResponse(outputs))
+        return out
+"""
+
+
+class Notebook:
+    """A shell that runs cells as a notebook does."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+    def run(self, cell: str) -> Any:
+        """The cell's result; what it raised is raised."""
+        outcome = self.shell.run_cell(cell, store_history=True)
+        outcome.raise_error()
+        return outcome.result
+
+
+def make_shell() -> Any:
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.HistoryManager.hist_file = ":memory:"
+    shell = InteractiveShell(config=config)
+    shell.colors = "nocolor"
+    return shell
+
+
+def traceback_of(
+    notebook: Notebook, capsys: pytest.CaptureFixture[str], cell: str, error: type[Exception]
+) -> list[str]:
+    """The lines a cell that fails shows."""
+    capsys.readouterr()
+    with pytest.raises(error):
+        notebook.run(cell)
+    return capsys.readouterr().out.rstrip("\n").splitlines()
