@@ -12,9 +12,10 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.launch.output import OutputReader
 
-__all__ = ["SpawnLauncher", "SpawnedProcess", "nvidia_launcher", "own_launcher"]
+__all__ = ["BOOT", "SpawnLauncher", "SpawnedProcess", "cold_launcher", "nvidia_launcher"]
 
-_BOOT = "from workbench._stub_boot import run; run()"
+#: The program that a new interpreter runs to be our stub.
+BOOT = "from workbench._stub_boot import run; run()"
 
 
 class SpawnedProcess:
@@ -86,21 +87,25 @@ class SpawnLauncher:
     def start(
         self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
     ) -> SpawnedProcess:
+        return SpawnedProcess([*self._command, *arguments], self.environment(env), cwd)
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """All of a stub's environment, with what is added for it."""
         merged = {**os.environ, **self._env, **(env or {})}
         if merged.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):
             del merged["MPLBACKEND"]  # the kernel's: it needs a kernel to draw to
-        return SpawnedProcess([*self._command, *arguments], merged, cwd)
+        return merged
 
     def close(self) -> None:
         """Nothing is kept between starts."""
 
 
-def own_launcher() -> SpawnLauncher:
+def cold_launcher() -> SpawnLauncher:
     """Our stub, run by the interpreter that runs the kernel: the model finds the packages the notebook
     finds.
     """
     with resources.as_file(resources.files("workbench") / "backend") as folder:
-        return SpawnLauncher([sys.executable, "-c", _BOOT], stub="own", python_lib=Path(folder))
+        return SpawnLauncher([sys.executable, "-c", BOOT], stub="own", python_lib=Path(folder))
 
 
 def nvidia_launcher(release: str | None = None) -> SpawnLauncher:

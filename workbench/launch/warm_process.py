@@ -1,0 +1,111 @@
+"""Stub processes that a warm process became, or forked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+
+from workbench.launch.output import OutputReader
+
+__all__ = ["ForkedProcess", "SpareProcess"]
+
+_UNKNOWN = 255  # the exit code of a stub whose warm process, which alone could know, died before it
+
+
+class ForkedProcess:
+    """A stub that is a grandchild of this process. Its parent reaps it and writes its exit code to a pipe."""
+
+    def __init__(self, pid: int, pidfd: int, status: int, output: int) -> None:
+        """Take over three descriptors: of the process, and the read ends of its exit code and its output."""
+        self._pid = pid
+        self._pidfd = pidfd
+        self._status = status
+        self._code: int | None = None
+        self._killed = False
+        self._orphaned = False
+        self._lock = threading.Lock()
+        self.output = OutputReader(output, str(pid))
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def poll(self) -> int | None:
+        return self.wait(0.0)
+
+    def wait(self, timeout: float) -> int | None:
+        end = time.monotonic() + max(timeout, 0.0)
+        while self._code is None:
+            orphaned = self._orphaned
+            ready = select.poll()
+            ready.register(self._pidfd if orphaned else self._status, select.POLLIN)
+            if not ready.poll(max(end - time.monotonic(), 0.0) * 1e3):
+                return None
+            with self._lock:
+                if self._code is None and self._orphaned == orphaned:
+                    self._take()
+        return self._code
+
+    def kill(self) -> None:
+        self._killed = True
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        with self._lock:
+            if self._code is None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, number)
+
+    def close(self) -> None:
+        self.output.close()
+        with self._lock:
+            for descriptor in (self._pidfd, self._status):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._pidfd = self._status = -1
+            if self._code is None:
+                self._code = -signal.SIGKILL if self._killed else _UNKNOWN
+
+    def _take(self) -> None:
+        if self._orphaned:
+            self._code = -signal.SIGKILL if self._killed else _UNKNOWN
+        elif data := os.read(self._status, 4):
+            self._code = int.from_bytes(data, "little", signed=True)
+        else:
+            self._orphaned = True
+
+
+class SpareProcess:
+    """A stub that a warm process of ours became: a child of this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: int) -> None:
+        """Take over the process and the read end of its output."""
+        self._process = process
+        self.output = OutputReader(output, str(process.pid))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, timeout: float) -> int | None:
+        try:
+            return self._process.wait(max(timeout, 0.0))
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        self.output.close()
