@@ -21,9 +21,10 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import doctor, server
+    from workbench.commands import doctor, export, server
 
     doctor.register(verbs)
+    export.register(verbs)
     server.register(verbs)
     return top
 

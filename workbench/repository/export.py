@@ -1,0 +1,184 @@
+"""Models → folders that any Triton server loads.
+
+The same model gives the same names, contents and modes. Times are those of the writing: a server tells by
+them that something changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench import preview
+from workbench.config_checks import check_model_name
+from workbench.model_source import ModelEntry
+from workbench.repository.model_files import is_stub_file, model_files, required_packages
+from workbench.repository.stub_files import StubFiles, check_release, stub_files
+from workbench.server_errors import ExportError
+
+__all__ = ["ExportReport", "export"]
+
+#: The last release whose own stub returns zero-length outputs under NumPy 2 (seen with 24.07 and 24.10).
+_LAST_OLD_STUB = (24, 10)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written. ``files`` are paths inside ``directory``, with what there is to say of each."""
+
+    models: tuple[str, ...]
+    directory: Path
+    files: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        count = len(self.files)
+        head = f"Export {', '.join(self.models)} -> {self.directory.name}: "
+        lines = [head + f"{count} file{'' if count == 1 else 's'}"]
+        lines += preview.columns([[name, about] for name, about in self.files], "    ")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return preview.mimebundle(repr(self))
+
+
+def export(
+    entries: Sequence[ModelEntry],
+    directory: Path,
+    *,
+    release: str = "",
+    stub: str = "",
+    python: str = "",
+    force: bool = False,
+) -> ExportReport:
+    """Write model directories into a repository folder: all of them, or none.
+
+    Args:
+        entries: The models; their configurations are written as they are, auto-completed ones completed.
+        directory: The repository; made if it is not there.
+        release: The Triton release it is for, ``25.08``; written beside the stub.
+        stub: ``launcher`` or ``elf`` puts our stub into each model's folder, "" leaves it to the server.
+        python: See `stub_files`.
+        force: Replace model directories that are there.
+
+    Raises:
+        ExportError: a name is not fit for a folder, something is in the way, or the disk refuses.
+        StubBuildError: ``elf`` cannot be built here.
+    """
+    directory = directory.expanduser().absolute()
+    if python and not stub:
+        raise ExportError("an interpreter is chosen for the stub only", hint="--stub launcher, or --stub elf")
+    if release:
+        check_release(release)
+    for entry in entries:
+        _check_place(entry, directory, force)
+    extra = stub_files(stub, release, python) if stub else None
+    try:
+        with _staging(directory) as stage:
+            written: list[tuple[str, str]] = []
+            for entry in entries:
+                written += _write_model(entry, stage / entry.name, extra)
+            _move_in(stage, directory, [entry.name for entry in entries])
+    except OSError as error:
+        name = Path(error.filename or directory).name
+        raise ExportError(f"cannot write {directory.name}: {name}: {error.strerror}") from None
+    return ExportReport(
+        tuple(entry.name for entry in entries), directory, tuple(written), _notes(entries, release, extra)
+    )
+
+
+def _check_place(entry: ModelEntry, directory: Path, force: bool) -> None:
+    place = directory / check_model_name(entry.name)
+    shown = f"{directory.name}/{entry.name}"
+    if place.is_symlink():
+        raise ExportError(f"{shown} is a link", hint="remove it, or export somewhere else")
+    if not entry.owned and place.exists() and place.samefile(entry.path):
+        raise ExportError(f"{shown} is where {entry.name} is served from", hint="export somewhere else")
+    if not place.exists():
+        return
+    if not force:
+        raise ExportError(f"{shown} is there already", hint="--force replaces it")
+    if not (place / "config.pbtxt").is_file():
+        raise ExportError(
+            f"{shown} is no model directory: it has no config.pbtxt", hint="export somewhere else"
+        )
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    """A folder on the same file system, gone afterwards; so is `directory` if made and still empty."""
+    made = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=".export-", dir=directory))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if made and not any(directory.iterdir()):
+            directory.rmdir()
+
+
+def _write_model(entry: ModelEntry, folder: Path, stub: StubFiles | None) -> list[tuple[str, str]]:
+    files = model_files(entry)
+    executable = {name for name, data in files.items() if isinstance(data, Path) and os.access(data, os.X_OK)}
+    if stub is not None:
+        files = {name: data for name, data in files.items() if not is_stub_file(name)} | stub.files
+        executable = (executable & files.keys()) | stub.executable
+    # A server wants the version folder also of a model that has no file in it.
+    (folder / str(entry.version)).mkdir(parents=True)
+    for name, data in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(data, Path):
+            shutil.copyfile(data, place)
+        else:
+            place.write_bytes(data)
+        place.chmod(0o755 if name in executable else 0o644)
+    for each in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        each.chmod(0o755)
+    details = stub.details if stub is not None else {}
+    order = sorted(files, key=lambda name: (name != "config.pbtxt", name))
+    return [(f"{entry.name}/{name}", details.get(name, "")) for name in order]
+
+
+def _move_in(stage: Path, directory: Path, names: Sequence[str]) -> None:
+    """Put every model into its place; if one cannot be, put back what was there."""
+    done: list[str] = []
+    try:
+        for name in names:
+            place = directory / name
+            if place.exists():
+                place.rename(stage / f".old-{name}")
+            done.append(name)
+            (stage / name).rename(place)
+    except OSError:
+        for name in done:
+            shutil.rmtree(directory / name, ignore_errors=True)
+            old = stage / f".old-{name}"
+            if old.exists():
+                old.rename(directory / name)
+        raise
+
+
+def _notes(entries: Sequence[ModelEntry], release: str, stub: StubFiles | None) -> tuple[str, ...]:
+    notes = []
+    needed = {name for entry in entries for name in required_packages(entry)}
+    if stub is not None:
+        packages = ", ".join(sorted(needed | {"numpy"}))
+        notes.append(f"the server's machine must have python {stub.python} with {packages}")
+    elif needed:
+        notes.append(f"the server's machine must have {', '.join(sorted(needed))}")
+    if stub is None and release and tuple(map(int, release.split("."))) <= _LAST_OLD_STUB:
+        notes.append(f"the stub of {release} returns empty outputs under numpy 2; --stub launcher does not")
+    for entry in entries:
+        path = entry.config.parameters.get("EXECUTION_ENV_PATH", "")
+        if path and not path.startswith("$$TRITON_MODEL_DIRECTORY"):
+            notes.append(f"{entry.name} uses an execution environment outside its folder")
+    return tuple(notes)
