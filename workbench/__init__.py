@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.api import current as current
     from workbench.api import define as define
+    from workbench.api import load_repository as load_repository
+    from workbench.api import mock as mock
     from workbench.api import model as model
+    from workbench.api import register_backend as register_backend
     from workbench.errors import BlsDeadlockError as BlsDeadlockError
     from workbench.errors import BlsTargetError as BlsTargetError
     from workbench.errors import InferTimeout as InferTimeout
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from workbench.session.workbench import Workbench as Workbench
 
 _HOMES = {
-    "api": ["current", "define", "model"],
+    "api": ["current", "define", "load_repository", "mock", "model", "register_backend"],
     "errors": [
         "BlsDeadlockError",
         "BlsTargetError",

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.session.model import Model
+from workbench.session.mocks import Mock, MockModel
+from workbench.session.model import Model, ModelTable
 from workbench.session.workbench import Workbench
 from workbench.targets.live import LiveTarget
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from workbench.model_config import ModelConfig
     from workbench.tensor_spec import TensorSpec
 
-__all__ = ["current", "define", "live", "model"]
+__all__ = ["current", "define", "live", "load_repository", "mock", "model", "register_backend"]
 
 _lock = threading.Lock()
 _target: LiveTarget | None = None
@@ -47,16 +48,38 @@ def model(name: str) -> Model:
 
 def define(
     name: str,
-    source: str | Path | type,
+    source: str | Path | type | None = None,
     inputs: Sequence[str | TensorSpec] = (),
     outputs: Sequence[str | TensorSpec] = (),
-    config: ModelConfig | str | None = None,
+    config: ModelConfig | str | Path | None = None,
     *,
     backend_config: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Model:
     """Make a model and load it: see `workbench.targets.live.LiveTarget.define`."""
     return live().define(name, source, inputs, outputs, config, backend_config=backend_config, **options)
+
+
+def load_repository(folder: str | Path, name: str = "") -> ModelTable:
+    """Load a model, or all, of a Triton model repository: see `LiveTarget.load_repository`."""
+    return live().load_repository(folder, name)
+
+
+def register_backend(folder: str | Path, name: str = "") -> str:
+    """Make a Python-based backend known: see `LiveTarget.register_backend`."""
+    return live().register_backend(folder, name)
+
+
+def mock(
+    name: str,
+    function: Mock,
+    inputs: Sequence[str | TensorSpec] = (),
+    outputs: Sequence[str | TensorSpec] = (),
+) -> MockModel:
+    """Let a function answer for a model that is not live: see `workbench.session.mocks.MockModel`."""
+    made = MockModel(name, function, inputs, outputs)
+    current().bls.mocks[name] = made
+    return made
 
 
 def show_output(model: str, line: str) -> None:

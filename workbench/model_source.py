@@ -78,7 +78,13 @@ class ModelEntry:
     config: ModelConfig
     version: int = 1
     owned: bool = True  # made by us, so removed with the revision
+    backend_dir: Path | None = None  # of a Python-based backend, whose model.py serves the model
 
     @property
     def model_file(self) -> Path:
         return self.path / str(self.version) / self.config.filename
+
+    @property
+    def code_file(self) -> Path:
+        """The file with the class: the model's own, or its backend's."""
+        return self.model_file if self.backend_dir is None else self.backend_dir / "model.py"

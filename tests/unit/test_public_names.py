@@ -33,7 +33,10 @@ NAMES = [
     "current",
     "define",
     "load_ipython_extension",
+    "load_repository",
+    "mock",
     "model",
+    "register_backend",
     "unload_ipython_extension",
 ]
 

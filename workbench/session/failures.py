@@ -108,7 +108,7 @@ def is_dump(line: str) -> bool:
 def make_frames(entry: ModelEntry, raw: Sequence[tuple[str, int, str]]) -> list[Frame]:
     """Frames with the cell's name and lines for the model's file."""
     frames = []
-    model_file, folder = str(entry.model_file), f"{entry.path}/"
+    model_file, folder = str(entry.code_file), f"{entry.path}/"
     for file, line, function in raw:
         if file == model_file:
             source = entry.source
@@ -126,7 +126,7 @@ def load_error(entry: ModelEntry, text: str, *, serving: str, output: Sequence[s
     cause = clean(entry, cause)
     frames = make_frames(entry, raw)
     if not frames and (match := _SYNTAX.search(cause)) and match["file"].endswith(entry.config.filename):
-        frames = make_frames(entry, [(str(entry.model_file), int(match["line"]), "<module>")])
+        frames = make_frames(entry, [(str(entry.code_file), int(match["line"]), "<module>")])
     hint = ""
     if cause.startswith("ModuleNotFoundError"):
         hint = "%pip install it: the model uses the packages of this kernel"
@@ -165,7 +165,7 @@ def execution_error(
         # Said of what execute returned, so it has no traceback: point at execute itself.
         line = entry.source.line_of("TritonPythonModel.execute")
         if line:
-            frames = make_frames(entry, [(str(entry.model_file), line, "execute")])
+            frames = make_frames(entry, [(str(entry.code_file), line, "execute")])
     elif own and not hint:
         hint = f"mend line {own[-1].line} and run the cell again; {entry.source.src} serves until then"
     return ModelExecutionError(

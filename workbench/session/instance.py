@@ -77,7 +77,7 @@ class Instance:
         self.end = ""
         self.last_output: list[str] = []
         settings, services = plan.settings, plan.services
-        self._metrics = services.metric_client() if services else None
+        self._metrics = services.metric_client(plan.config.name) if services else None
         self.channel = _host.Channel(
             name=name or spec.name,
             release=settings.release,
@@ -89,10 +89,8 @@ class Instance:
             decoupled=plan.config.decoupled,
             on_log=services.log_handler(plan.config.name) if services else None,
             on_bls=services.bls_handler(self) if services else None,
-            on_metric=services.metric_handler(spec.name, self._metrics)
-            if services and self._metrics
-            else None,
-            on_control=services.control_handler(spec.name) if services else None,
+            on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,
+            on_control=services.control_handler() if services else None,
         )
         try:
             self._region_lock = regions.RegionLock(self.channel.region_name)
@@ -103,7 +101,10 @@ class Instance:
 
     def _launch(self) -> None:
         plan = self.plan
-        arguments = self.channel.arguments(str(plan.entry.model_file), plan.launcher.python_lib)
+        backend = plan.entry.backend_dir
+        arguments = self.channel.arguments(
+            str(plan.entry.model_file), plan.launcher.python_lib, str(backend) if backend else "DEFAULT"
+        )
         env = {"TRITON_WORKBENCH_RELEASE": plan.settings.release}
         self.process = plan.launcher.start(arguments, env=env)
         self.process.output.on_line = self.route

@@ -44,6 +44,7 @@ class _Series:
     total: float = 0.0
     counts: list[int] = field(default_factory=list)
     owners: int = 0
+    models: set[str] = field(default_factory=set)  # that ever drove it
 
 
 @dataclass(eq=False)
@@ -76,18 +77,26 @@ class MetricRegistry:
         self._families: dict[str, _Family] = {}
         self._addresses = itertools.count(1)
 
-    def client(self) -> MetricClient:
-        """One stub's view: its addresses, given back when it ends."""
-        return MetricClient(self, self._lock, self._families, self._addresses)
+    def client(self, model: str = "") -> MetricClient:
+        """The view of one stub of a model: its addresses, given back when it ends."""
+        return MetricClient(self, self._lock, self._families, self._addresses, model)
 
-    def dump(self) -> str:
-        """Prometheus text as a server exposes it. Families and label sets in order of name."""
+    def dump(self, model: str = "") -> str:
+        """Prometheus text as a server exposes it. Families and label sets in order of name.
+
+        Args:
+            model: Only what this model made; all by default.
+        """
         lines = []
         with self._lock:
             for family in sorted(self._families.values(), key=lambda each: each.name):
+                if model and not any(model in series.models for series in family.series.values()):
+                    continue
                 lines.append(f"# HELP {family.name} {family.description}")
                 lines.append(f"# TYPE {family.name} {_KINDS[family.kind].lower()}")
                 for labels, series in sorted(family.series.items(), key=lambda each: each[0]):
+                    if model and model not in series.models:
+                        continue
                     lines += _exposition(family, labels, series)
         return "\n".join([*lines, ""]) if lines else ""
 
@@ -101,7 +110,9 @@ class MetricClient:
         lock: threading.Lock,
         families: dict[str, _Family],
         addresses: itertools.count[int],
+        model: str = "",
     ) -> None:
+        self._model = model
         self.registry = registry
         self._lock = lock
         self._families = families
@@ -178,6 +189,7 @@ class MetricClient:
         if series is None:
             series = family.series[labels] = _Series(bounds, counts=[0] * (len(bounds) + 1))
         series.owners += 1
+        series.models.add(self._model)
         address = next(self._addresses)
         self._metric_handles[address] = _MetricHandle(handle, labels, series)
         return address

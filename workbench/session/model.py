@@ -45,9 +45,9 @@ class Model:
         return host.state if host is not None else "UNAVAILABLE"
 
     def ready(self) -> bool:
-        """What a server's ready query says: the processes live, and ``is_ready`` of the model agrees (26.03+).
+        """What a server's ready query says: its processes live, and its own ``is_ready`` agrees.
 
-        Requests are served either way.
+        That is asked by releases from 26.03 on. Requests are served either way.
         """
         return not self._workbench.why_not_ready(self.name)
 
@@ -131,13 +131,14 @@ class Model:
         """Send one request and give each response when it comes. Leaving the loop early cancels the
         request.
         """
-        return self._host.stream(
-            {**(inputs or {}), **tensors},
-            timeout=timeout,
-            parameters=parameters,
-            request_id=request_id,
-            sequence=sequence,
+        given = {**(inputs or {}), **tensors}
+        host = self._host
+        serving = host._serving()
+        options = {"parameters": parameters, "request_id": request_id, "sequence": sequence}
+        responses = host.stream(
+            given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
         )
+        return host.recorder.following(given, serving.encoder, responses, host.serving, options)
 
     def reload(self, source: Any = None, **options: Any) -> Model:
         """Load again, from another source if one is given. What serves goes on serving until the new one is

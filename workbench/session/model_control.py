@@ -22,12 +22,14 @@ class ModelControl:
         self,
         find: Callable[[str], ModelHost | None],
         load: Callable[[str, str, Mapping[str, bytes]], bool],
+        is_ready: Callable[[str, int], bool],
     ) -> None:
-        """Take how to find a model, and how to load one by name; the latter gives False for an unknown
-        name.
+        """Take how to find a model, how to load one by name (False for an unknown name), and whether a
+        version (-1: any) is ready.
         """
         self._find = find
         self._load = load
+        self._is_ready = is_ready
 
     def handle(self, call: _host.ControlCall) -> bool | None:
         """Do what the call says. Raises WorkbenchError to refuse."""
@@ -50,7 +52,6 @@ class ModelControl:
             threading.Thread(target=host.unload, name=f"workbench-unload-{name}", daemon=True).start()
 
     def _ready(self, name: str, version: str) -> bool:
-        host = self._find(name)
         wanted = -1
         if version:
             try:
@@ -65,6 +66,4 @@ class ModelControl:
                     f"failed to get model version from specified version string '{version}', "
                     "version should be an integral value > 0"
                 )
-        if host is None or host.current is None or host.state != "READY":
-            return False
-        return wanted in (-1, host.current.plan.entry.version)
+        return self._is_ready(name, wanted)

@@ -28,6 +28,7 @@ from workbench.session import failures
 from workbench.session.calls import refuse_reschedule
 from workbench.session.ensemble import EnsembleRevision
 from workbench.session.instance import Instance, StartPlan, auto_complete
+from workbench.session.recorder import Recorder
 from workbench.session.revision import Retired, Revision
 from workbench.session.running import run_batch
 from workbench.session.ticket import SEQUENCE_END, SEQUENCE_START, Ticket
@@ -51,6 +52,7 @@ class ModelHost:
         self.failure: WorkbenchError | None = None  # of the last load, None if it went well
         self.successes = 0
         self.failures = 0
+        self.recorder = Recorder()
         self._load_lock = threading.Lock()
         self._retiring: list[threading.Thread] = []
 
@@ -174,10 +176,14 @@ class ModelHost:
                     responses = self._run(revision, ticket, tuples, timeout)
             except Retired:
                 continue
-            except WorkbenchError:
+            except WorkbenchError as error:
                 self.failures += 1
+                self.recorder.keep(inputs, tuples, (), error, revision.src, parameters, request_id, sequence)
                 raise
             self.successes += 1
+            self.recorder.keep(
+                inputs, tuples, responses, None, revision.src, parameters, request_id, sequence
+            )
             return self._result(revision, responses, request_id, notes)
 
     def stream(
@@ -402,7 +408,7 @@ class ModelHost:
         )
         return ModelExecutionError(
             f"{self.name} {sent}, and gave up the request",
-            frames=failures.make_frames(entry, [(str(entry.model_file), line, "execute")]) if line else [],
+            frames=failures.make_frames(entry, [(str(entry.code_file), line, "execute")]) if line else [],
             where=f"{self.name}.execute, request 1 of 1",
             request=RequestInfo(self.name, revision.encoder.describe(tuples)),
             responses=[InferResponse(each) for each in responses],

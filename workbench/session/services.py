@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from workbench.session.bls import BlsRouter
 from workbench.session.logs import LEVELS, LogRecord, LogRing
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from workbench.session.model_control import ModelControl
 
 __all__ = ["Services"]
-
-_C = TypeVar("_C")
-_R = TypeVar("_R")
 
 
 class Services:
@@ -40,15 +37,12 @@ class Services:
     def bls_handler(self, caller: Instance) -> Callable[[_host.BlsCall], None]:
         return lambda call: self.bls.handle(caller, call)
 
-    def metric_client(self) -> MetricClient:
-        """To be closed when the stub is gone."""
-        return self.metrics.client()
+    def metric_client(self, model: str) -> MetricClient:
+        """For one stub of a model; to be closed when the stub is gone."""
+        return self.metrics.client(model)
 
-    def metric_handler(
-        self, instance_name: str, client: MetricClient
-    ) -> Callable[[_host.MetricCall], int | float | None]:
+    def metric_handler(self, client: MetricClient) -> Callable[[_host.MetricCall], int | float | None]:
         return client.handle
 
-    def control_handler(self, instance_name: str) -> Callable[[_host.ControlCall], bool | None]:
+    def control_handler(self) -> Callable[[_host.ControlCall], bool | None]:
         return self.control.handle
-

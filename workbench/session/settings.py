@@ -31,6 +31,7 @@ class Settings:
         shm_message_queue_size: Entries of a message queue.
         release: Row of the release table, ``24.10``; "" is the newest.
         stub: ``own`` or ``nvidia``.
+        backend_directory: Where Python-based backends lie, ``<folder>/<name>/model.py``.
     """
 
     shm_default_byte_size: int = 64 * _MIB
@@ -41,6 +42,7 @@ class Settings:
     shm_message_queue_size: int = 1000
     release: str = ""
     stub: str = "own"
+    backend_directory: str = ""
 
     def __post_init__(self) -> None:
         # Texts as the backend has them (pb_utils contract §7.3).

@@ -23,6 +23,7 @@ from workbench.session.metrics import MetricRegistry
 from workbench.session.model import Model, ModelTable
 from workbench.session.model_control import ModelControl
 from workbench.session.model_host import ModelHost
+from workbench.session.readiness import why_not_ready
 from workbench.session.services import Services
 from workbench.session.settings import Settings
 from workbench.suggest import did_you_mean, listing
@@ -55,7 +56,14 @@ class Workbench:
         self.hosts: dict[str, ModelHost] = {}
         self.bls = BlsRouter(self.find, self.ready_names, self.logs)
         self._services = Services(
-            self.logs, self.metrics, self.bls, ModelControl(self.find, lambda *given: self.loader(*given))
+            self.logs,
+            self.metrics,
+            self.bls,
+            ModelControl(
+                self.find,
+                lambda *given: self.loader(*given),
+                lambda name, version: not self.why_not_ready(name, version),
+            ),
         )
         self._launchers: dict[str, Launcher] = {}
         self._folder: Path | None = None
@@ -88,6 +96,10 @@ class Workbench:
 
     def ready_names(self) -> list[str]:
         return sorted(name for name, host in self.hosts.items() if host.state == "READY")
+
+    def why_not_ready(self, name: str, version: int = -1) -> str:
+        """Why a model is not ready, "" if it is. Asks its own ``is_ready`` (from release 26.03 on)."""
+        return why_not_ready(self.bls, name, version)
 
     def load(
         self, entry: ModelEntry, *, discard: Callable[[ModelEntry], None], settings: Settings | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,19 @@ from workbench.errors import ModelConfigError, ModelLoadError, ModelNotFound, Wo
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
-from workbench.repository import open_entry, remove_entry, write_entry
-from workbench.session.model import Model
+from workbench.repository import (
+    backend_folder,
+    choose_version,
+    is_version,
+    open_entry,
+    remove_entry,
+    versions_in,
+    write_entry,
+)
+from workbench.session.model import Model, ModelTable
+from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
+from workbench.suggest import did_you_mean, listing
 from workbench.tensor_spec import TensorSpec
 
 __all__ = ["LiveTarget"]
@@ -26,9 +35,11 @@ __all__ = ["LiveTarget"]
 class _Known:
     """What a model was last made from; enough to make it again."""
 
-    source: ModelSource | Path
+    source: ModelSource | Path | None  # None: an ensemble, or served by a Python-based backend
     config: ModelConfig | None
     backend_config: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    version: int = 1  # of a source that is no folder
 
 
 class LiveTarget:
@@ -40,17 +51,22 @@ class LiveTarget:
         self.workbench = workbench
         #: Configurations given apart from their model (``%%triton config``), by model name.
         self.configs: dict[str, ModelConfig] = {}
+        #: Folders of models that can be loaded by name.
+        self.repositories: list[Path] = []
+        #: Python-based backends by name: folders with a model.py.
+        self.backends: dict[str, Path] = {}
         self._known: dict[str, _Known] = {}
+        self._overridden: set[str] = set()  # loaded by a model with another configuration or other files
         workbench.reloader = self.reload
         workbench.loader = self._load_by_name
 
     def define(
         self,
         name: str,
-        source: ModelSource | str | Path | type,
+        source: ModelSource | str | Path | type | None = None,
         inputs: Sequence[str | TensorSpec] = (),
         outputs: Sequence[str | TensorSpec] = (),
-        config: ModelConfig | str | None = None,
+        config: ModelConfig | str | Path | None = None,
         *,
         backend_config: Mapping[str, Any] | None = None,
         **options: Any,
@@ -59,10 +75,11 @@ class LiveTarget:
 
         Args:
             name: The model's name.
-            source: Text of a model.py, a file, a model directory (used in place), or a class of a cell.
+            source: Text of a model.py, a file, a class of a cell, or a model directory or one of its version
+                folders, used in place. None for an ensemble, and for a model of a Python-based backend.
             inputs: Specs such as ``INPUT0:FP32[4]``.
             outputs: The same for outputs.
-            config: config.pbtxt or a `ModelConfig`, in place of a signature.
+            config: Text or file of a config.pbtxt, or a `ModelConfig`, in place of a signature.
             backend_config: Settings for this model, keys as ``--backend-config`` spells them.
             **options: max_batch_size, instances, device, decoupled, gpu_inputs, parameters: see
                 `ModelConfig.from_specs`.
@@ -73,8 +90,8 @@ class LiveTarget:
         """
         check_model_name(name)
         made = self._config(name, inputs, outputs, config, options)
-        given: ModelSource | Path
-        if isinstance(source, Path) and source.is_dir():
+        given: ModelSource | Path | None
+        if source is None or (isinstance(source, Path) and source.is_dir()):
             given = source
         else:
             given = source if isinstance(source, ModelSource) else source_from_object(source)
@@ -104,10 +121,13 @@ class LiveTarget:
 
     def set_config(self, name: str, config: ModelConfig) -> ModelConfig:
         """Keep a configuration for a model; a model that is live already is loaded again with it.
+        That of an ensemble is all there is of it: it is loaded.
 
         Returns:
             The effective configuration.
         """
+        if config.is_ensemble:
+            return self._load(name, _Known(None, config.named(name), {})).config
         known = self._known.get(name)
         if known is not None and name in self.workbench.hosts:
             model = self._load(name, replace(known, config=config))
@@ -127,8 +147,7 @@ class LiveTarget:
         self.workbench.unload(name)
 
     def ready(self, name: str) -> bool:
-        host = self.workbench.find(name)
-        return host is not None and host.state == "READY"
+        return not self.workbench.why_not_ready(name)
 
     def metadata(self, name: str) -> dict[str, Any]:
         model = self.workbench.model(name)
@@ -145,7 +164,7 @@ class LiveTarget:
         return {
             "name": name,
             "versions": [version],
-            "platform": "python",
+            "platform": "ensemble" if config.is_ensemble else config.backend,
             "inputs": tensors(config.inputs),
             "outputs": tensors(config.outputs),
         }
@@ -173,7 +192,7 @@ class LiveTarget:
         name: str,
         inputs: Sequence[str | TensorSpec],
         outputs: Sequence[str | TensorSpec],
-        config: ModelConfig | str | None,
+        config: ModelConfig | str | Path | None,
         options: Mapping[str, Any],
     ) -> ModelConfig | None:
         """What was given as configuration, or None if nothing was."""
@@ -189,41 +208,216 @@ class LiveTarget:
                 f"{name} has both a configuration and a signature",
                 hint="give one of them: config, or inputs and outputs",
             )
+        if isinstance(config, Path):
+            try:
+                config = config.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8 text"
+                raise ModelConfigError(f"cannot read {Path(config).name}: {reason}") from None
         return ModelConfig.from_text(config, name=name) if isinstance(config, str) else config.named(name)
 
-    def _load(self, name: str, known: _Known) -> Model:
+    def _load(self, name: str, known: _Known, *, remember: bool = True) -> Model:
         workbench = self.workbench
         settings = workbench.settings.updated(known.backend_config)
-        entry: ModelEntry
-        if isinstance(known.source, Path):
-            entry = open_entry(known.source, known.config)
-            if entry.name != name:
-                raise ModelConfigError(
-                    f"the folder {known.source.name} holds {entry.name}, not {name}",
-                    hint="folder and model share a name",
-                )
-        else:
-            host = workbench.find(name)
-            check_source(name, known.source, serving=host.serving if host else "")
-            entry = write_entry(workbench.folder, known.source, known.config or ModelConfig.from_specs(name))
+        entry = self._entry(name, known, settings)
         try:
             model = workbench.load(entry, discard=remove_entry, settings=settings)
         finally:
             # Kept even if it failed: what the user wrote last is what a reload means.
-            self._known[name] = known
+            if remember:
+                self._known[name] = known
+        if remember:
+            self._overridden.discard(name)
+        else:
+            self._overridden.add(name)
         return model
 
+    def _entry(self, name: str, known: _Known, settings: Settings) -> ModelEntry:
+        """The folder of a model, made if its source is none."""
+        root = self.workbench.folder
+
+        def find_backend(wanted: str) -> Path | None:
+            return self._find_backend(wanted, settings)
+
+        if isinstance(known.source, Path):
+            folder, version = known.source.resolve(), None
+            if is_version(folder.name) and not (folder / "config.pbtxt").is_file():
+                folder, version = folder.parent, int(folder.name)
+            if folder.name != name:
+                raise ModelConfigError(
+                    f"the folder {folder.name} holds {folder.name}, not {name}",
+                    hint="folder and model share a name",
+                )
+            return open_entry(folder, known.config, version=version, find_backend=find_backend)
+        config = known.config or ModelConfig.from_specs(name)
+        if known.source is not None:
+            host = self.workbench.find(name)
+            check_source(name, known.source, serving=host.serving if host else "")
+            return write_entry(root, known.source, config, version=known.version, files=known.files)
+        if config.is_ensemble:
+            return write_entry(root, ModelSource(config.to_text(), "config.pbtxt"), config)
+        backend_dir = backend_folder(config, find_backend)
+        if backend_dir is None:
+            raise ModelLoadError(
+                f"{name} has no source", hint="give the text of a model.py, a file, a folder or a class"
+            )
+        source = ModelSource(
+            (backend_dir / "model.py").read_text(encoding="utf-8"), f"{config.backend}/model.py"
+        )
+        return write_entry(
+            root, source, config, version=known.version, files=known.files, backend_dir=backend_dir
+        )
+
+    def _find_backend(self, name: str, settings: Settings) -> Path | None:
+        found = self.backends.get(name)
+        if found is None and settings.backend_directory:
+            folder = Path(settings.backend_directory).expanduser().resolve() / name
+            found = folder if (folder / "model.py").is_file() else None
+        return found
+
+    # -- folders of models, and what models load -----------------------------------------------------------
+
+    def register_backend(self, folder: str | Path, name: str = "") -> str:
+        """Make a Python-based backend known: a folder whose model.py serves every model that names it.
+
+        Args:
+            folder: The backend's folder.
+            name: What configurations call it; the folder's name by default.
+
+        Returns:
+            Its name.
+
+        Raises:
+            ModelConfigError: there is no model.py in it, or the name is that of the Python backend.
+        """
+        path = Path(folder).expanduser().resolve()
+        name = name or path.name
+        if not (path / "model.py").is_file():
+            raise ModelConfigError(
+                f"the backend {name} has no model.py",
+                hint="a Python-based backend is a folder with a model.py",
+            )
+        if name == "python":
+            raise ModelConfigError("python is the Python backend itself", hint="give the folder another name")
+        self.backends[name] = path
+        return name
+
+    def load_repository(self, folder: str | Path, name: str = "") -> ModelTable:
+        """Load models from a Triton model repository, in place.
+
+        Args:
+            folder: The repository.
+            name: Which model; all by default. The models an ensemble consists of are loaded with it.
+
+        Returns:
+            The models loaded.
+
+        Raises:
+            ModelNotFound: there is no such model in the folder.
+            ModelConfigError, ModelLoadError: a model is wrong, or failed to load.
+        """
+        root = Path(folder).expanduser().resolve()
+        known = sorted(each.name for each in root.iterdir() if _is_model(each)) if root.is_dir() else []
+        if name and name not in known:
+            raise ModelNotFound(
+                f"no model {name!r} in {root.name}{did_you_mean(name, known)}; {listing(known)}",
+                hint="a model is a folder with config.pbtxt, or with 1/model.py",
+            )
+        if not known:
+            raise ModelNotFound(f"{root.name} is no model repository: no folder in it is a model")
+        if root not in self.repositories:
+            self.repositories.append(root)
+        loaded: dict[str, Model] = {}
+        for each in [name] if name else known:
+            self._load_from(root, each, loaded, ())
+        return ModelTable(list(loaded.values()))
+
+    def _load_from(self, root: Path, name: str, loaded: dict[str, Model], above: tuple[str, ...]) -> None:
+        """Load a model of a repository after the models its configuration names as steps."""
+        if name in loaded:
+            return
+        if name in above:
+            raise ModelConfigError(f"ensembles contain each other: {' -> '.join([*above, name])}")
+        text = root / name / "config.pbtxt"
+        config = (
+            ModelConfig.from_text(text.read_text(encoding="utf-8"), name=name) if text.is_file() else None
+        )
+        if config is not None and config.ensemble_scheduling is not None:
+            for step in config.ensemble_scheduling.step:
+                if _is_model(root / step.model_name):
+                    self._load_from(root, step.model_name, loaded, (*above, name))
+        loaded[name] = self.define(name, root / name)
+
     def _load_by_name(self, name: str, config: str, files: Mapping[str, bytes]) -> bool:
+        """What ``pb_utils.load_model`` asks for."""
         known = self._known.get(name)
         if known is None:
+            folders = (each / name for each in self.repositories)
+            folder = next((each for each in folders if _is_model(each)), None)
+            known = _Known(folder, None, {}) if folder is not None else None
+        if files and not config:
+            raise WorkbenchError(
+                f"failed to load '{name}', override model directory requires a model configuration: give "
+                "config with files"
+            )
+        if known is None and not files:
             return False
-        if config:
-            known = replace(known, config=ModelConfig.from_json(json.loads(config), name=name))
-        for path, data in files.items():
-            if path.removeprefix("file:").endswith("model.py"):
-                known = replace(known, source=ModelSource(data.decode(), "model.py"))
         try:
-            self._load(name, known)
+            if not config:
+                assert known is not None
+                if not self._is_current(name, known):
+                    self._load(name, known)
+                return True
+            override = ModelConfig.from_json(config, name=name)
+            if files:
+                known = _from_files(override, files, known.backend_config if known else {})
+            assert known is not None
+            self._load(name, replace(known, config=override), remember=False)
         except ModelLoadError as error:
-            raise WorkbenchError(f"failed to load '{name}': {error.cause}") from None
+            raise WorkbenchError(
+                f"load failed for model '{name}': version {known.version if known else 1} is at UNAVAILABLE "
+                f"state: Internal: {error.cause};\n"
+            ) from None
+        except ModelConfigError as error:
+            raise WorkbenchError(f"failed to load '{name}': {error}") from None
         return True
+
+    def _is_current(self, name: str, known: _Known) -> bool:
+        """Whether what serves is what a load would bring: then a server does nothing."""
+        host = self.workbench.find(name)
+        if host is None or host.state != "READY" or host.failure is not None or name in self._overridden:
+            return False
+        if not isinstance(known.source, Path):
+            return True
+        try:
+            text = host.entry.code_file.read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return text == host.entry.source.text
+
+
+def _is_model(folder: Path) -> bool:
+    """A folder with a configuration, or with a version of a model in it."""
+    if not folder.is_dir() or folder.name.startswith("."):
+        return False
+    return (folder / "config.pbtxt").is_file() or any(
+        (folder / str(version) / "model.py").is_file() for version in versions_in(folder)
+    )
+
+
+def _from_files(config: ModelConfig, files: Mapping[str, bytes], settings: Mapping[str, Any]) -> _Known:
+    """A model out of ``file:<path>`` entries alone, as `load_model` gives them."""
+    plain: dict[str, bytes] = {}
+    for key, data in files.items():
+        if not key.startswith("file:"):
+            raise ModelConfigError(f"the file {key!r} has another form than file:1/{config.filename}")
+        plain[key.removeprefix("file:")] = data
+    versions = sorted({int(each.split("/")[0]) for each in plain if is_version(each.split("/")[0])})
+    version = choose_version(config, versions)
+    text = plain.pop(f"{version}/{config.filename}", None)
+    if text is None:
+        raise ModelLoadError(
+            f"{config.name} has no {version or 1}/{config.filename} among its files",
+            cause=f"at least one version must be available under the version policy of model '{config.name}'",
+        )
+    return _Known(ModelSource(text.decode(), config.filename), config, settings, plain, version)
