@@ -14,7 +14,9 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 CPP     := $(shell find stub -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
 NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/dev/null)
-SUITES  := tests $(wildcard notebooks)
+# A file of tests stays with one worker, so that servers are shared as if there were one.
+WORKERS ?= auto
+SUITES  := -n $(WORKERS) --dist loadfile tests $(wildcard notebooks)
 # Notebooks are tests: their stored outputs must come out again.
 NBVAL   := $(if $(wildcard notebooks),--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg)
 

@@ -191,7 +191,7 @@ def test_model_answers_over_http_and_grpc_and_nothing_is_left(
         server.load("identity")  # so that stop finds a live stub
 
     assert "successfully loaded 'identity'" in server.log_text()
-    assert before.left_since() == []
+    assert before.wait_until_nothing_left() == []
 
 
 class TestServerProcess:

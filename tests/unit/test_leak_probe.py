@@ -23,11 +23,10 @@ def region_name() -> str:
 def test_child_process_is_seen_until_it_has_ended() -> None:
     before = Snapshot.take()
     with subprocess.Popen(SLEEP) as child:
-        left = before.left_since()
+        left = before.left_since()  # a region that another run has just made may be in it too
         child.kill()
 
-    assert len(left) == 1
-    assert left[0].startswith(f"process {child.pid} ")
+    assert [line for line in left if line.startswith(f"process {child.pid} ")]
     assert before.wait_until_nothing_left() == []
 
 
@@ -55,8 +54,8 @@ def test_region_is_seen_until_it_is_removed(region_name: str) -> None:
     left = before.wait_until_nothing_left(patience=0.1)
     region.unlink()
 
-    assert left == [f"region /dev/shm/{region_name}"]
-    assert before.left_since() == []
+    assert f"region /dev/shm/{region_name}" in left
+    assert before.wait_until_nothing_left() == []
 
 
 def test_region_in_use_by_another_run_is_none_of_our_business(region_name: str) -> None:
@@ -83,7 +82,7 @@ def test_region_in_use_by_another_run_is_none_of_our_business(region_name: str) 
 
     # WHEN / THEN
     assert region.exists()
-    assert before.left_since() == []
+    assert before.wait_until_nothing_left() == []
     other.stdin.close()
     other.stdout.read()  # until it has ended
     other.stdout.close()
@@ -98,4 +97,4 @@ def test_region_that_only_we_map_is_seen(region_name: str) -> None:
         with mmap.mmap(file.fileno(), 16):
             left = before.left_since()
     region.unlink()
-    assert left == [f"region /dev/shm/{region_name}"]
+    assert f"region /dev/shm/{region_name}" in left
