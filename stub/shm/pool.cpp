@@ -108,6 +108,7 @@ void Pool::Clear(void* data, std::size_t size) { std::memset(data, 0, size); }
 void Pool::Follow() {
   const std::uint64_t total = *static_cast<volatile std::uint64_t*>(total_size_);
   if (total > region_.size()) region_.Extend(total);
+  region_.CheckFilled();
 }
 
 Ref Pool::Allocate(std::size_t size, bool aligned) {

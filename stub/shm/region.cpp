@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "protocol/error.hpp"
@@ -39,7 +40,43 @@ std::string FreeSpace(int fd) {
                       "memory with '--shm-size'. Error: " + std::strerror(error));
 }
 
+// Room enough that nobody can fill the file system in the moments it takes to take the pages.
+bool HasAmpleRoom(int fd, std::size_t size) {
+  struct statvfs info {};
+  return fstatvfs(fd, &info) == 0 && static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize / 4 > size;
+}
+
 }  // namespace
+
+// Takes the pages from `from` to `to` of an object that is that long already.
+class Region::Filling {
+ public:
+  Filling(int fd, std::size_t from, std::size_t to) : thread_([this, fd, from, to] { Run(fd, from, to); }) {}
+  ~Filling() {
+    stop_ = true;
+    thread_.join();
+  }
+  int error() const { return error_; }
+
+ private:
+  void Run(int fd, std::size_t from, std::size_t to) {
+    constexpr std::size_t kChunk = std::size_t{4} << 20;
+    for (; from < to && !stop_; from += kChunk) {
+      const int error =
+          posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(std::min(kChunk, to - from)));
+      if (error == EINTR) {
+        from -= kChunk;
+      } else if (error != 0) {
+        error_ = error;
+        return;
+      }
+    }
+  }
+
+  std::atomic<bool> stop_{false};
+  std::atomic<int> error_{0};
+  std::thread thread_;
+};
 
 Region Region::Create(const std::string& name, std::size_t size) {
   Unlink(name);
@@ -48,13 +85,17 @@ Region Region::Create(const std::string& name, std::size_t size) {
   region.fd_ = shm_open(Path(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (region.fd_ < 0) throw Error("cannot create shared-memory region '" + name + "': " + std::strerror(errno));
   // posix_fallocate, not ftruncate: a full file system has to fail here and not as SIGBUS at the first write.
-  const int error = posix_fallocate(region.fd_, 0, static_cast<off_t>(size));
+  constexpr std::size_t kAtOnce = std::size_t{1} << 20;
+  const bool later = size > kAtOnce && HasAmpleRoom(region.fd_, size);
+  int error = posix_fallocate(region.fd_, 0, static_cast<off_t>(later ? kAtOnce : size));
+  if (error == 0 && later && ftruncate(region.fd_, static_cast<off_t>(size)) != 0) error = errno;
   if (error != 0) {
     Unlink(name);
     ThrowExhausted(region.fd_, size, error);
   }
   region.Reserve(size);
   region.MapTo(size);
+  if (later) region.filling_ = std::make_unique<Filling>(region.fd_, kAtOnce, size);
   return region;
 }
 
@@ -76,7 +117,10 @@ Region Region::OpenReadOnly(const std::string& name) { return OpenWith(name, fal
 
 bool Region::Unlink(const std::string& name) noexcept { return shm_unlink(Path(name).c_str()) == 0; }
 
+Region::Region() = default;
+
 Region::~Region() {
+  filling_.reset();
   if (base_) munmap(base_, reserved_);
   if (fd_ >= 0) close(fd_);
 }
@@ -89,6 +133,7 @@ Region& Region::operator=(Region&& other) noexcept {
   std::swap(writable_, other.writable_);
   std::swap(base_, other.base_);
   std::swap(reserved_, other.reserved_);
+  std::swap(filling_, other.filling_);
   mapped_ = other.mapped_.exchange(mapped_);
   return *this;
 }
@@ -141,6 +186,10 @@ void Region::Grow(std::size_t new_size) {
   const int error = posix_fallocate(fd_, 0, static_cast<off_t>(new_size));
   if (error != 0) ThrowExhausted(fd_, new_size, error);
   MapTo(new_size);
+}
+
+void Region::CheckFilled() const {
+  if (filling_ && filling_->error() != 0) ThrowExhausted(fd_, mapped_, filling_->error());
 }
 
 void Region::Extend(std::size_t new_size) {

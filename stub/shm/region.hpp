@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <string>
 
 namespace wb {
@@ -13,13 +14,15 @@ namespace wb {
 class Region {
  public:
   // Mode 0600; replaces a stale object of that name. Throws PoolExhausted if the file system is full.
+  // Where it is far from full, most pages are taken in the background: that costs milliseconds, in which the
+  // owner has a process to start.
   static Region Create(const std::string& name, std::size_t size);
   static Region Open(const std::string& name);
   static Region OpenReadOnly(const std::string& name);
   // True if there was something to remove.
   static bool Unlink(const std::string& name) noexcept;
 
-  Region() = default;
+  Region();
   ~Region();
   Region(Region&& other) noexcept;
   Region& operator=(Region&& other) noexcept;
@@ -31,10 +34,14 @@ class Region {
   std::size_t FileSize() const;
   // Makes the object larger and maps the rest. Throws PoolExhausted; nothing is changed then.
   void Grow(std::size_t new_size);
+  // Throws PoolExhausted if the pages of a new region could not all be had after all.
+  void CheckFilled() const;
   // Maps what another process has added, up to `new_size`.
   void Extend(std::size_t new_size);
 
  private:
+  class Filling;
+
   static Region OpenWith(const std::string& name, bool writable);
   void Reserve(std::size_t size);
   void MapTo(std::size_t new_size);
@@ -44,6 +51,7 @@ class Region {
   bool writable_ = true;
   char* base_ = nullptr;
   std::size_t reserved_ = 0;
+  std::unique_ptr<Filling> filling_;
   std::atomic<std::size_t> mapped_{0};  // grows under the pool's lock, read without it
 };
 
