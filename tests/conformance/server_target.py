@@ -190,6 +190,13 @@ class ServerTarget(Target):
         self.server.start()
         self._connect()
 
+    def _revive(self) -> None:
+        """A case that brings the server down fails; those after it get another server."""
+        if not self.server.running:
+            self.server.stop()
+            self.server.start()
+            self._connect()
+
     def _connect(self) -> None:
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(self.server.grpc_address, options=limits)
@@ -209,6 +216,7 @@ class ServerTarget(Target):
             place.chmod(0o755)
 
     def load_named(self, name: str, wait: float = PATIENCE) -> None:
+        self._revive()
         try:
             self._grpc.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name=name), timeout=wait)
         except grpc.RpcError as error:
@@ -312,7 +320,8 @@ class ServerTarget(Target):
     def another(self, **options: Any) -> Iterator[ServerTarget]:
         self._children += 1
         folder = self._folder / f"another-{self._children}"
-        other = ServerTarget(folder, self._install, self.stub, stub_file=self._stub_file, **options)
+        install = options.pop("install", self._install)
+        other = ServerTarget(folder, install, self.stub, stub_file=self._stub_file, **options)
         try:
             yield other
         finally:

@@ -312,7 +312,8 @@ def test_iterator(lab: Lab, children: Children, code: str, expected: str) -> Non
 
 def test_iterator_error_before_the_end(lab: Lab, target: Target, children: Children) -> None:
     """An error response that is not the last one."""
-    upstream_breaks(target, "the iterator waits for ever after an error response without the final flag")
+    if target.host == "server":
+        pytest.skip("NVIDIA's server, with either stub: the iterator waits for ever after an error that is not the last one")
     assert _value(lab, children, "every(call(D, [-6]).exec(decoupled=True))") == "['error: the child refused', None]"
 
 

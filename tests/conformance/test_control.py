@@ -150,8 +150,13 @@ def test_child_that_fails_to_initialize(target: Target, lab: Lab) -> None:
     assert lab.value("1 + 1") == "2"
 
 
-def test_thousand_refusals(target: Target, lab: Lab) -> None:
+def test_thousand_refusals(target: Target) -> None:
     upstream_breaks(target, "the server aborts with lock_exception after about seven refused calls")
+    with target.another() as other:
+        _refuse_often(Lab(other))
+
+
+def _refuse_often(lab: Lab) -> None:
     code = """
         def refused(*arguments):
             try:

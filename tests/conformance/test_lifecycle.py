@@ -139,7 +139,7 @@ def test_no_memory_is_kept(target: Target, lab: Lab, kind: str) -> None:
     before = free()
     for _ in range(10):
         round_()
-    assert until(lambda: free() == before, 2), (free(), before)
+    assert until(lambda: int(free()) >= int(before), 5), (free(), before)
 
 
 def test_stub_cannot_grow_the_region(target: Target) -> None:
