@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench import preview
 from workbench.errors import ModelNotFound, WorkbenchError
@@ -15,6 +15,7 @@ from workbench.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from workbench.session.batch import InferBatch
+    from workbench.session.mocks import MockModel
     from workbench.session.model_host import ModelHost
     from workbench.session.workbench import Workbench
 
@@ -170,11 +171,11 @@ class Model:
 class ModelTable(Mapping[str, Model]):
     """Models by name, shown as a table."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Sequence[Model | MockModel]) -> None:
         self._models = {each.name: each for each in models}
 
     def __getitem__(self, name: str) -> Model:
-        return self._models[name]
+        return cast(Model, self._models[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._models)

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from workbench import _host
 from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
@@ -20,6 +20,7 @@ from workbench.session.bls import BlsRouter
 from workbench.session.instance import StartPlan
 from workbench.session.logs import LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
+from workbench.session.mocks import MockModel
 from workbench.session.model import Model, ModelTable
 from workbench.session.model_control import ModelControl
 from workbench.session.model_host import ModelHost
@@ -75,15 +76,25 @@ class Workbench:
 
     @property
     def models(self) -> ModelTable:
-        """All models, in order of name."""
-        return ModelTable([Model(self, name) for name in sorted(self.hosts)])
+        """All models, in order of name, and the mocks that answer."""
+        mocks = [
+            each
+            for name, each in self.bls.mocks.items()
+            if isinstance(each, MockModel) and self.bls.serving(name) is None
+        ]
+        names = set(self.hosts) - {each.name for each in mocks}
+        found: list[Model | MockModel] = [*(Model(self, name) for name in names), *mocks]
+        return ModelTable(sorted(found, key=lambda each: each.name))
 
     def model(self, name: str) -> Model:
-        """A model by name.
+        """A model by name; a mock, if there is only that.
 
         Raises:
             ModelNotFound: there is none.
         """
+        mock = self.bls.mocks.get(name)
+        if isinstance(mock, MockModel) and self.bls.serving(name) is None:
+            return cast(Model, mock)  # it answers as one
         if name not in self.hosts:
             raise ModelNotFound(
                 f"no model {name!r}{did_you_mean(name, self.hosts)}; {listing(self.hosts)}",
@@ -137,7 +148,9 @@ class Workbench:
         return Model(self, entry.name)
 
     def unload(self, name: str) -> None:
-        """Stop a model and forget it. Raises ModelNotFound."""
+        """Stop a model, or remove a mock, and forget it. Raises ModelNotFound."""
+        if self.bls.serving(name) is None and self.bls.mocks.pop(name, None) is not None:
+            return
         self.model(name)
         self.hosts.pop(name).unload()
 
