@@ -60,7 +60,8 @@ auto Ask(Stub* stub, const std::string& prefix, Call call) -> decltype(call()) {
   } catch (const RegionBroken&) {
     throw;
   } catch (const Error& error) {
-    throw ModelException(prefix + error.what());
+    throw ModelException(prefix + "Failed to process the request for model '" + stub->options().name +
+                         "', message: " + error.what());
   }
 }
 

@@ -93,11 +93,16 @@ DataType FromDl(const DlDataType& type) {
 struct Export {
   DlManagedTensor managed{};
   std::vector<std::int64_t> shape;
-  std::shared_ptr<PyTensor> tensor;
+  py::object tensor;  // the model's own object: its references can be counted
 };
 
-// Consumers may call this on any thread, without the GIL.
-void DeleteExport(DlManagedTensor* managed) { delete static_cast<Export*>(managed->context); }
+// Consumers may call this on any thread, without the GIL, and even while the interpreter ends: then the process's end
+// frees what is left.
+void DeleteExport(DlManagedTensor* managed) {
+  if (!Py_IsInitialized()) return;
+  py::gil_scoped_acquire acquire;
+  delete static_cast<Export*>(managed->context);
+}
 
 void CloseCapsule(PyObject* capsule) {
   if (!PyCapsule_IsValid(capsule, kFresh)) return;  // consumed: the consumer owns it
@@ -146,7 +151,7 @@ py::capsule ExportDlpack(std::shared_ptr<PyTensor> tensor) {
   out.dtype = ToDl(value.dtype);
   out.shape = exported->shape.data();
   out.strides = nullptr;  // C order
-  exported->tensor = std::move(tensor);
+  exported->tensor = py::cast(std::move(tensor));
   exported->managed.context = exported.get();
   exported->managed.deleter = &DeleteExport;
   py::capsule capsule(static_cast<const void*>(&exported->managed), kFresh, &CloseCapsule);

@@ -40,7 +40,7 @@ void Liveness::Run() {
       control->stub_health = true;
     }
     if (stub_->link().parent_gone()) {
-      WB_STUB_LOG(*stub_, LogLevel::kInfo, "Non-graceful termination detected. ");
+      stub_->LogToStderr(LogLevel::kInfo, __FILE_NAME__, __LINE__, "Non-graceful termination detected. ");
       stub_->pool()->Unlink();
       _exit(kExitParentGone);
     }

@@ -1,10 +1,11 @@
 #include "runtime/python_error.hpp"
 
-#include <vector>
-
 namespace wb {
 
 namespace {
+
+// The script that runs this module, where there is one. Compared only, never used: it outlives the stub's loop.
+const PyFrameObject* outermost_frame = nullptr;
 
 std::string Text(const py::handle& object) {
   try {
@@ -16,19 +17,23 @@ std::string Text(const py::handle& object) {
 
 }  // namespace
 
+void RememberOutermostFrame() { outermost_frame = PyEval_GetFrame(); }
+
 std::string WireText(const py::handle& exception) {
   std::string text = py::type::of(exception).attr("__name__").cast<std::string>() + ": " + Text(exception);
-  std::vector<std::string> frames;
   py::object traceback = py::getattr(exception, "__traceback__", py::none());
-  while (!traceback.is_none()) {
-    const py::object code = traceback.attr("tb_frame").attr("f_code");
-    frames.push_back("  " + Text(code.attr("co_filename")) + "(" + Text(traceback.attr("tb_lineno")) +
-                     "): " + Text(code.attr("co_name")) + "\n");
-    traceback = traceback.attr("tb_next");
-  }
-  if (frames.empty()) return text;
+  if (traceback.is_none()) return text;
+  while (!traceback.attr("tb_next").is_none()) traceback = traceback.attr("tb_next");
+  // Not the traceback's own entries: upstream follows the callers of the innermost frame, which shows the import
+  // machinery and leaves out whoever awaited a coroutine.
   text += "\n\nAt:\n";
-  for (auto frame = frames.rbegin(); frame != frames.rend(); ++frame) text += *frame;
+  py::object frame = traceback.attr("tb_frame");
+  while (!frame.is_none() && reinterpret_cast<PyFrameObject*>(frame.ptr()) != outermost_frame) {
+    const py::object code = frame.attr("f_code");
+    text += "  " + Text(code.attr("co_filename")) + "(" + Text(frame.attr("f_lineno")) + "): " +
+            Text(code.attr("co_name")) + "\n";
+    frame = frame.attr("f_back");
+  }
   return text;
 }
 
@@ -43,7 +48,8 @@ std::string TracebackText(const py::handle& exception) {
 
 py::object ExceptionOf(const py::error_already_set& error) {
   py::object exception = error.value();
-  if (error.trace()) exception.attr("__traceback__") = error.trace();
+  // None too: what is left of an import's own frames belongs to nobody then.
+  exception.attr("__traceback__") = error.trace() ? error.trace() : py::none();
   return exception;
 }
 

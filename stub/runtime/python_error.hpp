@@ -9,6 +9,8 @@ namespace wb {
 
 namespace py = pybind11;
 
+// The calling Python frame, if any, is the launcher's: texts end below it.
+void RememberOutermostFrame();
 // "<Type>: <message>\n\nAt:\n  <file>(<line>): <function>\n…", innermost frame first (pb_utils.md §6.2).
 std::string WireText(const py::handle& exception);
 // The standard traceback, with causes.

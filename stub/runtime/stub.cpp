@@ -25,6 +25,10 @@ void Stub::Log(LogLevel level, const std::string& file, int line, const std::str
     jobs_.Push([this, log = LogValue{level, file, line, message}] { link_.Log(log); });
     return;
   }
+  LogToStderr(level, file, line, message);
+}
+
+void Stub::LogToStderr(LogLevel level, const std::string& file, int line, const std::string& message) {
   // Triton's own line format, so that both kinds of lines read alike (pb_utils.md §8.1).
   constexpr char kLetters[] = {'I', 'W', 'E', 'I'};
   timeval now{};

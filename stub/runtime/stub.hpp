@@ -66,6 +66,7 @@ class Stub {
 
   // To the parent in the background, or to stderr while (or where) there is nobody to tell.
   void Log(LogLevel level, const std::string& file, int line, const std::string& message);
+  void LogToStderr(LogLevel level, const std::string& file, int line, const std::string& message);
 
  private:
   Options options_;
