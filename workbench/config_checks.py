@@ -113,10 +113,6 @@ def _check_batching(name: str, message: Any) -> None:
             raise ModelConfigError(
                 f"{name} is an ensemble, which has no instance_group", hint="give the models of its steps one"
             )
-        if message.HasField("dynamic_batching") or message.HasField("sequence_batching"):
-            raise ModelConfigError(f"{name} is an ensemble: batching is up to the models of its steps")
-    if message.HasField("dynamic_batching") and message.HasField("sequence_batching"):
-        raise ModelConfigError(f"{name} has both dynamic_batching and sequence_batching")
     if message.HasField("dynamic_batching"):
         for size in message.dynamic_batching.preferred_batch_size:
             if size <= 0:

@@ -48,12 +48,12 @@ def _metrics(call: Call) -> MetricsText:
 
 def _mock_arguments(parser: Parser) -> None:
     add = parser.add_argument
-    add("name", metavar="NAME", help="the model it answers for")
+    add("name", metavar="NAME", help="name of the model it answers for")
     add(
         "--in",
         dest="inputs",
         metavar="SPEC",
-        nargs="+",
+        nargs="*",
         action="extend",
         default=[],
         help="inputs, NAME[?]:DTYPE[dims]; none: anything is taken",
@@ -62,7 +62,7 @@ def _mock_arguments(parser: Parser) -> None:
         "--out",
         dest="outputs",
         metavar="SPEC",
-        nargs="+",
+        nargs="*",
         action="extend",
         default=[],
         help="outputs; none: as the function gives them",
