@@ -15,6 +15,8 @@
     |- ShmExhausted                              the shared-memory region could not grow
     |- BlsTargetError, BlsDeadlockError          a call to another model that cannot be answered
     |- MetricError                               the metrics registry refused
+    |- ReplayMismatch                            a request is answered differently than before: .report
+    |- LintError                                 a model would not do on a server what it does here: .report
     `- WorkbenchUsageError(also UsageError)      a magic's arguments are wrong
 
 ``str(error)`` is the same for the same source and inputs: no path, pid, address, cell number or time in it.
@@ -38,12 +40,14 @@ __all__ = [
     "Frame",
     "InferTimeout",
     "InputError",
+    "LintError",
     "MetricError",
     "ModelConfigError",
     "ModelExecutionError",
     "ModelFailure",
     "ModelLoadError",
     "ModelNotFound",
+    "ReplayMismatch",
     "RequestInfo",
     "ShmExhausted",
     "StubCrashedError",
@@ -164,6 +168,25 @@ class BlsDeadlockError(WorkbenchError):
 
 class MetricError(WorkbenchError):
     """The metrics registry refused an operation. The text is Triton's own."""
+
+
+class _ReportError(WorkbenchError):
+    """A check failed; ``report`` is all it found."""
+
+    def __init__(self, message: str, *, report: Any, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class ReplayMismatch(_ReportError):  # noqa: N818 - the name users were promised
+    """A recorded request was answered differently."""
+
+
+class LintError(_ReportError):
+    """A model's source does what a server refuses, or does otherwise."""
+
+    def _details(self) -> list[str]:
+        return [f"  {line}" for line in repr(self.report).splitlines()[1:]]
 
 
 class ModelFailure(WorkbenchError):  # noqa: N818 - the name users were promised

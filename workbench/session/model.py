@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.session.batch import InferBatch
     from workbench.session.mocks import MockModel
     from workbench.session.model_host import ModelHost
+    from workbench.session.replay import ReplayReport
     from workbench.session.workbench import Workbench
 
 __all__ = ["Model", "ModelTable"]
@@ -140,6 +141,17 @@ class Model:
             given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
         )
         return host.recorder.following(given, serving.encoder, responses, host.serving, options)
+
+    def replay(self, *, timeout: float | None = 30.0) -> ReplayReport:
+        """Send the recorded requests again, and compare the answers with those recorded.
+
+        Raises:
+            InputError: a large input array was changed in place since its request.
+        """
+        from workbench.session.replay import ReplayReport, replay
+
+        host = self._host
+        return ReplayReport(self.name, replay(host, host.recorder.requests, timeout=timeout))
 
     def reload(self, source: Any = None, **options: Any) -> Model:
         """Load again, from another source if one is given. What serves goes on serving until the new one is

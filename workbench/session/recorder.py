@@ -1,8 +1,9 @@
 """The last requests of a model and their answers, kept so that they can be sent again.
 
-Every request passes here, so keeping one costs a copy of what may change (the user's own arrays, outputs in shared
-memory) and nothing else. Beyond `_COPIED` bytes arrays of the user are kept by reference, with a hundred of their
-bytes: a replay refuses an array that was changed since. Of outputs that large the hundred bytes are all there is.
+Every request passes here, so keeping one costs a copy of what may change (the user's own arrays, outputs in
+shared memory) and nothing else. Beyond `_COPIED` bytes arrays of the user are kept by reference, with a hundred
+of their bytes: a replay refuses an array that was changed since. Of outputs that large the hundred bytes are all
+there is.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ __all__ = ["Answer", "Output", "RecordedRequest", "Recorder", "sample_of"]
 
 REQUESTS = 32
 BYTES = 64 << 20
-# Bytes of a request, and again of its answer, that are copied. A larger block is mapped anew for each copy, which
-# costs several times the copying; and what another core has just written is slow to read.
+# Bytes of a request, and again of its answer, that are copied. A larger block is mapped anew for each copy,
+# which costs several times the copying; and what another core has just written is slow to read.
 _COPIED = 64 << 10
 _SAMPLES = 100
 
@@ -110,7 +111,7 @@ class Recorder:
         self,
         given: Mapping[str, Any],
         tuples: list[TensorTuple],
-        responses: Sequence[RawResponse],
+        responses: Sequence[RawResponse | _Copy],
         error: BaseException | None,
         src: str,
         parameters: Mapping[str, Any] | None = None,
@@ -196,7 +197,7 @@ class _Copy:
     __slots__ = ("answer",)
 
     def __init__(self, *answer: Any) -> None:
-        self.answer: Answer = answer  # type: ignore[assignment]
+        self.answer: Answer = answer
 
 
 def _copies(responses: Sequence[Any], size: int = 0) -> tuple[list[Answer], int]:
