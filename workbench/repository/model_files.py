@@ -31,7 +31,7 @@ def model_files(entry: ModelEntry) -> dict[str, bytes | Path]:
         ExportError: a link to a folder, or something that is neither file nor folder, lies in the folder.
     """
     main = f"{entry.version}/{entry.config.filename}"
-    files: dict[str, bytes | Path] = dict(_walk(entry.path, ""))
+    files: dict[str, bytes | Path] = dict(_walk(entry.path, "")) if entry.path.is_dir() else {}
     files.pop("config.pbtxt", None)
     # An ensemble has no file, and the model of a Python-based backend lies with the backend.
     if not entry.config.is_ensemble and getattr(entry, "backend_dir", None) is None:
