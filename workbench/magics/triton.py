@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from workbench.capture import split_cell
 from workbench.errors import InputError, WorkbenchUsageError
-from workbench.magics import deliver, infer, inspect, replay, serve, services
+from workbench.magics import bench, deliver, infer, inspect, replay, serve, services
 from workbench.magics.arguments import Command, overview, split
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
@@ -20,7 +20,7 @@ __all__ = ["COMMANDS", "Call", "TritonMagics"]
 
 COMMANDS: dict[str, Command] = {
     each.name: each
-    for module in (serve, infer, replay, inspect, deliver, services)
+    for module in (serve, infer, replay, bench, inspect, deliver, services)
     for each in module.COMMANDS
 }
 

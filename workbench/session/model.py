@@ -15,6 +15,7 @@ from workbench.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from workbench.session.batch import InferBatch
+    from workbench.session.bench import BenchResult
     from workbench.session.mocks import MockModel
     from workbench.session.model_host import ModelHost
     from workbench.session.replay import ReplayReport
@@ -152,6 +153,12 @@ class Model:
 
         host = self._host
         return ReplayReport(self.name, replay(host, host.recorder.requests, timeout=timeout))
+
+    def bench(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> BenchResult:
+        """Send the same request many times: see `workbench.session.bench.bench` for the options."""
+        from workbench.session.bench import bench
+
+        return bench(self._host, inputs or {}, **options)
 
     def reload(self, source: Any = None, **options: Any) -> Model:
         """Load again, from another source if one is given. What serves goes on serving until the new one is

@@ -1,9 +1,9 @@
 """The last requests of a model and their answers, kept so that they can be sent again.
 
 Every request passes here, so keeping one costs a copy of what may change (the user's own arrays, outputs in
-shared memory) and nothing else. Beyond `_COPIED` bytes arrays of the user are kept by reference, with a hundred
-of their bytes: a replay refuses an array that was changed since. Of outputs that large the hundred bytes are all
-there is.
+shared memory) and nothing else. Beyond `_COPIED` bytes arrays of the user are kept by reference, with a
+hundred of their bytes: a replay refuses an array that was changed since. Of outputs that large the hundred
+bytes are all there is.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from workbench.tensor_spec import format_shape
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
 
-__all__ = ["ReplayReport", "Replayed", "load_requests", "replay", "save_requests"]
+__all__ = ["ReplayReport", "Replayed", "inputs_of", "load_requests", "replay", "save_requests"]
 
 _FORMAT = 1
 
@@ -123,10 +123,15 @@ def replay(
         return [_again(host, index, each, timeout) for index, each in enumerate(records, start=1)]
 
 
+def inputs_of(record: RecordedRequest) -> dict[str, np.ndarray]:
+    """The inputs of a recorded request, as one gives them. Raises InputError if one was changed since."""
+    record.check()
+    return {each[0]: to_array(each) for each in record.inputs}
+
+
 def _again(host: ModelHost, index: int, record: RecordedRequest, timeout: float | None) -> Replayed:
-    inputs = {each[0]: to_array(each) for each in record.inputs}
     try:
-        result = host.infer(inputs, timeout=timeout, **record.options)
+        result = host.infer(inputs_of(record), timeout=timeout, **record.options)
     except WorkbenchError as error:
         cause = str(getattr(error, "cause", "") or error)
         if record.error is None:

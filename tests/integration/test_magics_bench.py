@@ -1,0 +1,72 @@
+"""``%triton bench``: how often is counted, how long is shown on request only."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.live import define
+from tests.support.notebook import CELL, Notebook
+from workbench import api
+from workbench.errors import InputError, ModelExecutionError, WorkbenchUsageError
+from workbench.targets.live import LiveTarget
+
+QUIET = CELL.replace('print("serving")', "pass")
+INPUTS = "INPUT0=[1,2,3,4] INPUT1=[1,1,1,1]"
+
+
+def test_the_text_has_no_times_unless_asked_for(notebook: Notebook) -> None:
+    notebook.run(QUIET)
+    result = notebook.run(f"%triton bench add_sub {INPUTS} --n 12 --warmup 3")
+    assert repr(result) == "Bench add_sub: 12 requests answered, 3 before them to warm up, 1 at a time"
+    assert len(result.latencies) == 12
+    assert 0 < result.latencies.min() <= result.p50 <= result.p90 <= result.p99 <= result.max
+    assert sum(result.latencies) <= result.seconds
+    assert api.live().statistics("add_sub")["success"] == 15
+    timed = repr(notebook.run(f"%triton bench add_sub {INPUTS} --n 12 --times")).splitlines()
+    assert [line.split()[0] for line in timed[1:]] == ["p50", "p90", "p99", "mean", "max", "rate"]
+    assert re.search(r"p50 +\d[\d.]* (us|ms|s)$", timed[1])
+
+
+def test_without_inputs_the_last_request_is_repeated(notebook: Notebook) -> None:
+    notebook.run(QUIET)
+    with pytest.raises(InputError, match="no inputs for add_sub, and no request of it is recorded"):
+        notebook.run("%triton bench add_sub")
+    notebook.run(f"%triton infer add_sub {INPUTS}")
+    assert len(notebook.run("%triton bench add_sub --n 5").latencies) == 5
+    # What was measured is not what is replayed.
+    assert len(notebook.run("%triton replay add_sub")) == 1
+
+
+def test_requests_at_a_time_meet_in_the_model(live: LiveTarget) -> None:
+    model = define(
+        live,
+        "import glob\n"
+        "open(f'{self.folder}/{os.getpid()}', 'w').close()\n"
+        "while len(os.listdir(self.folder)) < 2: time.sleep(0.001)\n"
+        "return [reply(r, take(r)) for r in requests]",
+        more="""
+        def initialize(self, args):
+            self.folder = args["model_repository"] + "/meeting"
+            os.makedirs(self.folder, exist_ok=True)
+        """,
+        instances=2,
+    )
+    # One request alone would wait for ever: each of the two instances waits for the other's file.
+    result = model.bench({"X": [1, 2]}, n=6, warmup=0, concurrency=2, timeout=20.0)
+    assert (len(result.latencies), result.concurrency) == (6, 2)
+
+
+def test_a_failure_ends_it(notebook: Notebook) -> None:
+    notebook.run(QUIET)
+    for more in ("", "--warmup 0", "--warmup 0 --concurrency 3"):
+        with pytest.raises(ModelExecutionError, match="ZeroDivisionError"):
+            notebook.run(f"%triton bench add_sub INPUT0=[1,2,3,4] INPUT1=[0,0,0,0] {more}")
+
+
+@pytest.mark.parametrize("option", ["--n 0", "--warmup -1", "--concurrency 0"])
+def test_numbers_too_small(notebook: Notebook, option: str) -> None:
+    notebook.run(QUIET)
+    with pytest.raises(WorkbenchUsageError, match="or more; got"):
+        notebook.run(f"%triton bench add_sub {INPUTS} {option}")

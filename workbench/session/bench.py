@@ -1,0 +1,190 @@
+"""Many requests of one kind, and how long each took."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench import preview
+from workbench.errors import InputError, WorkbenchUsageError
+
+if TYPE_CHECKING:
+    from workbench.session.model_host import ModelHost
+
+__all__ = ["BenchResult", "bench"]
+
+_SHOWN = ("p50", "p90", "p99", "mean", "max")
+
+
+class BenchResult:
+    """Latencies of the requests that were answered.
+
+    ``repr`` has no number that differs from run to run unless `times` is set; properties always have them.
+
+    Attributes:
+        latencies: Seconds, one per request, in the order in which they ended.
+        seconds: From the first request to the end of the last, warm-up not counted.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        src: str,
+        latencies: np.ndarray,
+        seconds: float,
+        *,
+        warmup: int,
+        concurrency: int,
+        times: bool = False,
+    ) -> None:
+        self.model = model
+        self.src = src
+        self.latencies = latencies
+        self.seconds = seconds
+        self.warmup = warmup
+        self.concurrency = concurrency
+        self.times = times
+
+    def percentile(self, percent: float) -> float:
+        """Seconds within which this share of the requests was answered."""
+        return float(np.percentile(self.latencies, percent))
+
+    @property
+    def p50(self) -> float:
+        return self.percentile(50)
+
+    @property
+    def p90(self) -> float:
+        return self.percentile(90)
+
+    @property
+    def p99(self) -> float:
+        return self.percentile(99)
+
+    @property
+    def mean(self) -> float:
+        return float(self.latencies.mean())
+
+    @property
+    def max(self) -> float:
+        return float(self.latencies.max())
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return len(self.latencies) / self.seconds
+
+    def _rows(self) -> list[list[str]]:
+        rows = [[name, _time(getattr(self, name))] for name in _SHOWN]
+        return [*rows, ["rate", f"{self.rate:.4g} requests/s"]]
+
+    def __repr__(self) -> str:
+        count = len(self.latencies)
+        head = (
+            f"Bench {self.model}: {count} request{'' if count == 1 else 's'} answered, "
+            f"{self.warmup} before them to warm up, {self.concurrency} at a time"
+        )
+        return "\n".join([head, *(preview.columns(self._rows()) if self.times else [])])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        text = repr(self)
+        html = preview.html_table(self._rows(), caption=text.split("\n", 1)[0]) if self.times else ""
+        return preview.mimebundle(text, html)
+
+
+def bench(
+    host: ModelHost,
+    inputs: Mapping[str, Any],
+    *,
+    n: int = 200,
+    warmup: int = 20,
+    concurrency: int = 1,
+    times: bool = False,
+    **options: Any,
+) -> BenchResult:
+    """Send the same request many times. Nothing of it is recorded for a replay.
+
+    Args:
+        host: The model.
+        inputs: Values by input name; they are checked and encoded for every request, as `infer` does.
+        n: Requests that count.
+        warmup: Requests before them that do not.
+        concurrency: Threads that send, each one request at a time.
+        times: Whether the result's text has the times in it.
+        **options: As of `ModelHost.infer`.
+
+    Raises:
+        WorkbenchUsageError: a number is too small.
+        ModelExecutionError, InferTimeout, StubCrashedError: the first request that failed ends it.
+    """
+    for name, value, least in (("n", n, 1), ("warmup", warmup, 0), ("concurrency", concurrency, 1)):
+        if value < least:
+            raise WorkbenchUsageError(f"--{name} is a number, {least} or more; got {value}")
+    if options.get("sequence") and n + warmup > 1 and options["sequence"][1]:
+        raise InputError("a request that starts a sequence cannot be sent many times", hint="leave --seq out")
+    with host.recorder.paused():
+        for _ in range(warmup):
+            host.infer(inputs, **options)
+    latencies: list[float] = []
+    failures: list[BaseException] = []
+    left = iter(range(n))
+    lock = threading.Lock()
+
+    def send() -> None:
+        with host.recorder.paused():
+            while not failures:
+                with lock:
+                    if next(left, None) is None:
+                        return
+                began = time.perf_counter()
+                try:
+                    host.infer(inputs, **options)
+                except BaseException as error:  # raised by the caller
+                    failures.append(error)
+                    return
+                latencies.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    if concurrency == 1:
+        send()
+    else:
+        threads = [
+            # What the model prints belongs to this cell, whichever thread sends.
+            threading.Thread(
+                target=copy_context().run, args=(send,), name=f"workbench-bench-{number}", daemon=True
+            )
+            for number in range(min(concurrency, n))
+        ]
+        for each in threads:
+            each.start()
+        try:
+            for each in threads:
+                each.join()
+        except BaseException as error:  # Ctrl-C: no thread begins another request
+            failures.append(error)
+            raise
+    seconds = time.perf_counter() - began
+    if failures:
+        raise failures[0]
+    return BenchResult(
+        host.name,
+        host.serving,
+        np.array(latencies),
+        seconds,
+        warmup=warmup,
+        concurrency=concurrency,
+        times=times,
+    )
+
+
+def _time(seconds: float) -> str:
+    """Three significant digits, in the unit that suits."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds:.0f} s"
+    return f"{seconds * 1e6:.3g} us"
