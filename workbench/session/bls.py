@@ -6,6 +6,7 @@ Error texts are those a model sees on a server (pb_utils contract §4.1).
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -135,7 +136,8 @@ class BlsRouter:
             call.correlation_id,
             call.flags,
             call.timeout_us,
-            call.parameters or "{}",
+            # A server hands them on without blanks.
+            json.dumps(json.loads(call.parameters or "{}"), separators=(",", ":")),
             call.trace_context,
         )
         if isinstance(target, EnsembleRevision):

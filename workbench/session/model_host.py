@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -107,7 +107,7 @@ class ModelHost:
         if plan.config.is_ensemble:
             return EnsembleRevision(plan)
         if plan.entry.source.mentions_auto_complete:
-            config = auto_complete(replace(plan, services=None))
+            config = auto_complete(replace(plan, services=None), self._finish)
             plan = replace(plan, config=config, entry=replace(plan.entry, config=config))
         if plan.config.declares_nothing:
             raise ModelConfigError(
@@ -127,7 +127,13 @@ class ModelHost:
             revision.retire(_RETIRE_SECONDS)
             revision.plan.discard(revision.plan.entry)
 
-        thread = threading.Thread(target=run, name=f"workbench-retire-{self.name}", daemon=True)
+        self._later(run)
+
+    def _finish(self, instance: Instance) -> None:
+        self._later(instance.finalize)
+
+    def _later(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=f"workbench-retire-{self.name}", daemon=True)
         thread.start()
         self._retiring = [each for each in self._retiring if each.is_alive()] + [thread]
 
@@ -444,7 +450,7 @@ def request_options(
         for key, value in parameters.items():
             if not isinstance(value, (bool, int, str)):
                 raise InputError(f"parameter {key} is bool, int or str, got {type(value).__name__}")
-        more["parameters"] = json.dumps(dict(parameters))
+        more["parameters"] = json.dumps(dict(parameters), separators=(",", ":"))
     if sequence is not None:
         identity, start, end = sequence
         more["correlation_id"] = identity

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench.session.revision import Revision
     from workbench.session.ticket import Ticket
 
-__all__ = ["RequestQueue", "make_queue"]
+__all__ = ["RequestQueue", "check_queue", "make_queue"]
 
 
 class RequestQueue(Protocol):
@@ -34,6 +34,14 @@ class RequestQueue(Protocol):
 
     def close(self) -> None:
         """Take no more requests. Those waiting get `Retired`; a batch under way is finished."""
+
+
+def check_queue(config: ModelConfig) -> None:
+    """Find what `make_queue` would refuse, before anything is started. Raises ModelConfigError."""
+    from workbench.session.sequence_controls import SequenceControls
+
+    if config.sequence_batching is not None:
+        SequenceControls(config)
 
 
 def make_queue(revision: Revision) -> RequestQueue | None:

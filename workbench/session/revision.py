@@ -16,7 +16,7 @@ from workbench.model_config import InstanceSpec, ModelConfig
 from workbench.session import failures
 from workbench.session.inputs import InputEncoder
 from workbench.session.instance import Instance, StartPlan
-from workbench.session.queues import RequestQueue, make_queue
+from workbench.session.queues import RequestQueue, check_queue, make_queue
 
 if TYPE_CHECKING:
     from workbench.errors import StubCrashedError
@@ -43,6 +43,7 @@ class Revision:
         Raises:
             ModelLoadError: any of them failed; none is left running.
         """
+        check_queue(plan.config)
         self.plan = plan
         self.config: ModelConfig = plan.config
         self.decoupled = plan.config.decoupled
