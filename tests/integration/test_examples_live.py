@@ -114,16 +114,20 @@ def test_custom_metrics(session: Session) -> None:
     assert series in wb.current().metrics.dump().splitlines()
 
 
-def test_steps_of_the_image_pipeline(session: Session) -> None:
-    preprocess, classify = session.load("preprocess"), session.load("classify")
-    image = np.full((48, 100, 3), (10, 180, 60), dtype=np.uint8)
-    pixels = preprocess.infer(IMAGE=image)["PIXELS"]
-    assert pixels.shape == (3, 32, 32)
-    result = classify.infer(PIXELS=pixels)
-    assert result["LABEL"].tolist() == [b"green"]
+@pytest.mark.parametrize(
+    ("label", "colour"), [(b"red", (200, 30, 20)), (b"green", (10, 180, 60)), (b"blue", (0, 0, 90))]
+)
+def test_image_pipeline(session: Session, label: bytes, colour: tuple[int, int, int]) -> None:
+    model = session.load("preprocess", "classify", "image_pipeline")
+    result = model.infer(IMAGE=np.full((48, 100, 3), colour, dtype=np.uint8))
+    assert result["LABEL"].tolist() == [label]
     np.testing.assert_allclose(result["SCORES"].numpy().sum(), 1, rtol=1e-6)
+
+
+def test_image_pipeline_refuses_an_empty_image(session: Session) -> None:
+    model = session.load("preprocess", "classify", "image_pipeline")
     with pytest.raises(wb.WorkbenchError, match="the image is empty"):
-        preprocess.infer(IMAGE=np.zeros((0, 5, 3), dtype=np.uint8))
+        model.infer(IMAGE=np.zeros((0, 5, 3), dtype=np.uint8))
 
 
 def test_instance_kind(session: Session) -> None:
