@@ -1,0 +1,57 @@
+"""The command line: what belongs to no single verb."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench import __version__, commands
+from workbench.errors import InputError
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"workbench {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["server"], ["server", "install", "--release", "1.0"]]
+)
+def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: workbench")
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("ask for B", "workbench: error: no input A\nhint: ask for B\n"),
+        ("", "workbench: error: no input A\n"),
+    ],
+)
+def test_errors_become_a_message_and_a_code(
+    hint: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(options: argparse.Namespace) -> int:
+        raise InputError("no input A", hint=hint)
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=fail)
+    monkeypatch.setattr(commands, "parser", lambda: parser)
+
+    assert commands.main([]) == 1
+    assert capsys.readouterr().err == said
+
+
+def test_installed_command_runs() -> None:
+    program = Path(sys.executable).parent / "workbench"
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"workbench {__version__}\n"
