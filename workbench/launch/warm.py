@@ -36,16 +36,18 @@ class WarmStatus:
 
     Attributes:
         state: ``ready``; ``starting``: a warm process is being made; ``off``: none can be had.
-        modules: What it has imported, of what was asked for or learned.
+        asked: The modules asked for.
+        modules: What it has imported, of what was asked for, learned, or belongs to a stub.
         notes: What could not be had, and why.
     """
 
     state: str
+    asked: tuple[str, ...]
     modules: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return "\n".join([f"Warm start: {self.state}  {' '.join(self.modules)}".rstrip(), *self.notes])
+    def __repr__(self) -> str:  # nothing that differs from run to run
+        return "\n".join([f"Preload: {', '.join(self.asked) or 'nothing asked for'}", *self.notes])
 
 
 class WarmLauncher:
@@ -155,7 +157,8 @@ class WarmLauncher:
             else:
                 state = "starting" if self._due or self._building is not None else "off"
             notes = [f"{name}: {why}" for name, why in self._refused.items()]
-            return WarmStatus(state, server.modules if server else (), (*notes, *self._notes))
+            modules = server.modules if server is not None else ()
+            return WarmStatus(state, tuple(self._asked), modules, (*notes, *self._notes))
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until all that is known to be wanted has been imported; False if it takes longer."""

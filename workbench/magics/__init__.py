@@ -13,6 +13,7 @@ def load(shell: Any) -> None:
     """Register the magics with a shell. Prints nothing; doing it again changes nothing."""
     if getattr(shell, _ATTRIBUTE, None) is not None:
         return
+    from workbench import api
     from workbench.magics import model_imports
     from workbench.magics.completion import TritonMatcher
     from workbench.magics.triton import COMMANDS, TritonMagics
@@ -25,6 +26,7 @@ def load(shell: Any) -> None:
     setattr(shell, _ATTRIBUTE, magics)
     model_imports.install()
     regions.sweep()  # what a kernel that was killed left behind
+    api.current().preload()  # in the background: the first model may find a warm process already
 
 
 def unload(shell: Any) -> None:
@@ -34,8 +36,10 @@ def unload(shell: Any) -> None:
         return
     from workbench import api
     from workbench.magics import model_imports
+    from workbench.targets import servers
 
     api.current().close()
+    servers.close_all()
     magics.matcher.remove(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("triton", None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.capture.cell import source_from_cell, source_from_object, source_from_this_cell
 from workbench.errors import WorkbenchUsageError
+from workbench.launch import WarmStatus
 from workbench.magics.arguments import Command, HelpText, Parser, pairs
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
@@ -152,6 +153,14 @@ def _models(call: Call) -> ModelTable:
     return call.target.workbench.models
 
 
+def _preload_arguments(parser: Parser) -> None:
+    parser.add_argument("modules", metavar="MODULE", nargs="+", help="for example torch or transformers")
+
+
+def _preload(call: Call) -> WarmStatus:
+    return call.target.workbench.preload(*call.arguments.modules)
+
+
 def _unload_arguments(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the model's name")
 
@@ -185,6 +194,13 @@ COMMANDS = (
         _config,
     ),
     Command("models", "List the models.", ("line",), _nothing, _models),
+    Command(
+        "preload",
+        "Import installed modules for models to come; what models import is learned anyway.",
+        ("line",),
+        _preload_arguments,
+        _preload,
+    ),
     Command("unload", "Stop a model.", ("line",), _unload_arguments, _unload),
     Command("reset", "Stop every model and remove every region.", ("line",), _nothing, _reset),
 )

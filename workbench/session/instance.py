@@ -230,9 +230,13 @@ class Instance:
             process.close()
 
 
-def auto_complete(plan: StartPlan) -> ModelConfig:
+def auto_complete(plan: StartPlan, finish: Callable[[Instance], None]) -> ModelConfig:
     """Run the model's ``auto_complete_config`` in a stub of its own, as a server does before it starts
     instances.
+
+    Args:
+        plan: What to start.
+        finish: Finalizes the stub, which nobody needs to wait for: an interpreter takes a while to end.
 
     Returns:
         The completed configuration; unchanged if the class has no such function.
@@ -249,5 +253,6 @@ def auto_complete(plan: StartPlan) -> ModelConfig:
     except BaseException:
         instance.abort()
         raise
-    instance.finalize()
+    instance.catch_up()
+    finish(instance)
     return plan.config.completed_by(answer) if answer else plan.config

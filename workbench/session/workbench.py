@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from workbench import _host
 from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
-from workbench.launch import Launcher, nvidia_launcher, own_launcher
+from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
 from workbench.model_source import ModelEntry
 from workbench.session import regions
 from workbench.session.bls import BlsRouter
@@ -178,6 +178,19 @@ class Workbench:
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change settings for models loaded from now on; keys as ``--backend-config`` spells them."""
         self.settings = self.settings.updated(changes)
+
+    def preload(self, *modules: str) -> WarmStatus:
+        """Have installed modules imported in our stubs before models ask for them, in the background.
+
+        What a model imports is learned when it is loaded; this is for the first load. Without modules: begin
+        to be warm.
+
+        Raises:
+            WorkbenchUsageError: there is no such installed module.
+        """
+        launcher = self._launcher(self.settings.updated({"stub": "own"}))
+        assert isinstance(launcher, WarmLauncher)
+        return launcher.preload(*modules)
 
     @property
     def closed(self) -> bool:
