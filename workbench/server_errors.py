@@ -8,7 +8,8 @@
     |- VerifyError            a clean server refuses an exported model: .failures, frames of the first
     |- ServerUnreachable      nobody answers at the address, or somebody who is no Triton server
     |- ServerModeError        the server does not let models be loaded
-    `- PushError              a push failed; the message says what serves now
+    |- PushError              a push failed; the message says what serves now
+    `- ParityError            two places answer the same request differently: .report
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from workbench.errors import Frame, ModelFailure, WorkbenchError
 
 __all__ = [
     "ExportError",
+    "ParityError",
     "PushError",
     "ServerModeError",
     "ServerUnreachable",
@@ -81,3 +83,11 @@ class PushError(ModelFailure):
     def __init__(self, message: str, *, serving: str = "", frames: Sequence[Frame] = (), **more: Any) -> None:
         super().__init__(message, frames=frames, **more)
         self.serving = serving
+
+
+class ParityError(WorkbenchError):
+    """Two places answer one request differently. ``report`` has all of them."""
+
+    def __init__(self, message: str, *, report: Any = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.report = report

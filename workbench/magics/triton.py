@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from workbench import api
 from workbench.capture import split_cell
 from workbench.errors import InputError, WorkbenchUsageError
-from workbench.magics import bench, deliver, infer, inspect, replay, serve, services
+from workbench.magics import bench, deliver, infer, inspect, lint, replay, serve, servers, services
 from workbench.magics.arguments import Command, overview, split
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
@@ -20,7 +21,7 @@ __all__ = ["COMMANDS", "Call", "TritonMagics"]
 
 COMMANDS: dict[str, Command] = {
     each.name: each
-    for module in (serve, infer, replay, bench, inspect, deliver, services)
+    for module in (serve, infer, replay, bench, lint, inspect, deliver, servers, services)
     for each in module.COMMANDS
 }
 
@@ -104,20 +105,13 @@ class TritonMagics(Magics):  # type: ignore[misc]
             raise WorkbenchUsageError(
                 f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
             )
-        result = command.run(Call(self.shell, self._target(arguments.on), arguments, line, body))
+        call = Call(self.shell, api.live(), arguments, line, body)
+        result = command.run(call) if arguments.on == "live" else servers.run_elsewhere(call)
         if arguments.output:
             if not arguments.output.isidentifier():
                 raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")
             self.shell.user_ns[arguments.output] = result
         return None if silent or arguments.quiet else result
-
-    @staticmethod
-    def _target(name: str) -> LiveTarget:
-        from workbench import api
-
-        if name != "live":
-            raise WorkbenchUsageError(f"unknown target {name!r}", hint="known: live")
-        return api.live()
 
 
 TritonMagics.triton.__doc__ = repr(overview(COMMANDS))

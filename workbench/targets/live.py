@@ -10,6 +10,7 @@ from typing import Any
 from workbench.capture import check_source, source_from_object
 from workbench.config_checks import check_model_name
 from workbench.errors import ModelConfigError, ModelLoadError, ModelNotFound, WorkbenchError
+from workbench.lint import LintReport, lint
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
@@ -184,6 +185,27 @@ class LiveTarget:
 
     def logs(self, name: str, count: int = 50) -> list[str]:
         return [str(each) for each in self.workbench.logs.records(name, count)]
+
+    def lint(self, name: str, release: str | None = None) -> LintReport:
+        """What a server would refuse in a model, or do otherwise.
+
+        Args:
+            name: A model; one that failed to load too: what was written last is judged.
+            release: Release of Triton; None: the one the model runs on here.
+
+        Raises:
+            ModelNotFound: the name was never defined here.
+            WorkbenchUsageError: the release is none.
+        """
+        known, host = self._known.get(name), self.workbench.find(name)
+        config = host.config if host is not None and host.current is not None else None
+        if known is not None and isinstance(known.source, ModelSource):
+            source, config = known.source, config or known.config
+        else:
+            self.workbench.model(name)
+            source = self.workbench.hosts[name].entry.source
+        settings = self.workbench.settings.updated(known.backend_config if known is not None else {})
+        return lint(name, source, config, release or settings.release or self.workbench.release)
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -56,10 +56,10 @@ def find(name: str) -> ServerTarget:
             return _servers[name]
         if name in _servers:
             return _servers[name]
-        known = sorted({*_servers, "local"})
+        known = sorted({*_servers, "live", "local"})
     raise WorkbenchUsageError(
-        f"no server {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}",
-        hint=f"%triton connect http://HOST:8000 --as {name}",
+        f"unknown target {name!r}{did_you_mean(name, known)}",
+        hint=f"known: {', '.join(known)}; %triton connect http://HOST:8000 --as NAME adds one",
     )
 
 
