@@ -24,6 +24,7 @@ from pathlib import Path
 __all__ = ["library_folders", "run"]
 
 _LIMIT = 1 << 18  # bytes of one message; the kernel's limit for a datagram is near it
+_SHAREABLE = frozenset({"/dev/null", "/dev/urandom", "/dev/random"})
 _PATIENCE_MS = 5000  # for stubs to notice that the parent is gone, which takes them 0.3 s
 
 
@@ -90,6 +91,7 @@ def _prepare(control: socket.socket, modules: list[str]) -> dict[str, object]:
     Returns:
         What is there, what went wrong (and with which module), and why forking would be wrong.
     """
+    import faulthandler  # noqa: F401 - the stub's first step
     import importlib
 
     import workbench._stub  # type: ignore[import-untyped]
@@ -97,6 +99,7 @@ def _prepare(control: socket.socket, modules: list[str]) -> dict[str, object]:
 
     report: dict[str, object] = {"failed": None, "unsafe": None, "names": []}
     known = set(sys.modules)
+    descriptors = {link.name for link in _list("/proc/self/fd")}
     folders = tuple(each + os.sep for each in library_folders())
     # A stub looks in its working folder first; this process is in its own by chance. Whether a stub's has a
     # module of such a name is looked at before every start.
@@ -112,7 +115,7 @@ def _prepare(control: socket.socket, modules: list[str]) -> dict[str, object]:
         if foreign:
             report["failed"] = [name, f"{foreign} is no installed module"]
             break
-        why = "" if report["unsafe"] else _unsafe()
+        why = "" if report["unsafe"] else _unsafe(descriptors)
         if why:
             report["unsafe"] = [name, why]
     if first is not None:
@@ -142,15 +145,23 @@ def _is_installed(name: str, folders: tuple[str, ...]) -> bool:
     return os.path.realpath(str(file)).startswith(folders)
 
 
-def _unsafe() -> str:
-    """Why this process must not fork, or ""."""
-    for descriptor in _list("/proc/self/fd"):
+def _unsafe(before: set[str]) -> str:
+    """Why this process must not fork, or "".
+
+    Args:
+        before: Descriptors that are no import's doing.
+    """
+    for link in _list("/proc/self/fd"):
         try:
-            target = str(descriptor.readlink())
-        except OSError:
+            target = str(link.readlink())
+        except OSError:  # the descriptor the folder was read through
             continue
         if target.startswith("/dev/nvidia"):
             return "uses the GPU"
+        if link.name not in before and target not in _SHAREABLE:
+            return f"keeps {target.partition(':')[0]} open"
+    if any(each.joinpath("children").read_text() for each in _list("/proc/self/task")):
+        return "started a process"
     if len(_list("/proc/self/task")) == 1:
         return ""
     # Libraries that mean to be forked (OpenBLAS) stop their threads for it and start them again on demand.

@@ -341,6 +341,8 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import threading, time\n"
         "t = threading.Thread(target=time.sleep, args=(999,), daemon=True)\nt.start()\n"
     )
+    (folder / "wb_socket.py").write_text("import socket\npair = socket.socketpair()\n")
+    (folder / "wb_starts.py").write_text("import subprocess\np = subprocess.Popen(['cat'], stdin=-1)\n")
     (folder / "wb_raises.py").write_text("raise RuntimeError('not today')\n")
     (folder / "wb_exits.py").write_text("import os\nos._exit(7)\n")
     return folder
@@ -385,7 +387,13 @@ def test_imports_of_helper_files_count(picky: WarmLauncher, write: Write) -> Non
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("wb_threads", "runs 1 thread"), ("wb_raises", "not today"), ("wb_exits", "exit code 7")],
+    [
+        ("wb_threads", "runs 1 thread"),
+        ("wb_socket", "keeps socket open"),
+        ("wb_starts", "keeps pipe open"),
+        ("wb_raises", "not today"),
+        ("wb_exits", "exit code 7"),
+    ],
 )
 def test_a_module_that_cannot_be_imported_ahead_is_left_to_the_model(
     picky: WarmLauncher, write: Write, name: str, why: str
@@ -438,9 +446,13 @@ def test_an_installation_is_seen_by_the_next_start(picky: WarmLauncher, write: W
 
 
 def test_only_installed_modules_are_imported_ahead(warm: WarmLauncher) -> None:
-    with pytest.raises(WorkbenchUsageError, match="tests is not an installed module"):
-        warm.preload("psutil", "tests")
+    for name in ("tests", "google", "google.nothing", "nothing"):
+        with pytest.raises(WorkbenchUsageError, match=f"{name} is not an installed module"):
+            warm.preload("psutil", name)
     assert warm.status.modules == ("numpy", "json", "asyncio")
+    warm.preload("google.protobuf.message")
+    assert warm.wait_ready(SECONDS)
+    assert "google.protobuf.message" in warm.status.modules
 
 
 # -- in a session --------------------------------------------------------------------------------------------

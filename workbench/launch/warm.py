@@ -132,7 +132,7 @@ class WarmLauncher:
         """
         for name in modules:
             top = name.partition(".")[0]
-            if top not in sys.stdlib_module_names and not installed(top, self._folders):
+            if top not in sys.stdlib_module_names and not installed(name, self._folders):
                 raise WorkbenchUsageError(
                     f"{name} is not an installed module",
                     hint="preload takes installed packages; a model's own files are always imported anew",

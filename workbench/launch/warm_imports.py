@@ -36,20 +36,29 @@ def installed_imports(model_file: Path, folders: Sequence[str]) -> frozenset[str
             top = name.partition(".")[0]
             if top in sys.stdlib_module_names or top in _NEVER:
                 continue
-            if installed(top, folders):
+            if installed(name, folders):
                 found.add(name)
             else:
                 waiting += [path for path in (_file(each, name) for each in beside) if path is not None]
     return frozenset(found)
 
 
-def installed(top: str, folders: Sequence[str]) -> bool:
-    """Whether a top-level module lies where packages are installed (not where a project is edited)."""
-    try:
-        spec = PathFinder.find_spec(top, list(folders))
-    except (ImportError, ValueError):
-        return False
-    return spec is not None and spec.origin is not None
+def installed(name: str, folders: Sequence[str]) -> bool:
+    """Whether a module, or the package it is in, lies where packages are installed (not where a project is
+    edited). A folder without ``__init__.py`` decides nothing: what is inside does.
+    """
+    path, prefix = list(folders), ""
+    for part in name.split("."):
+        try:
+            spec = PathFinder.find_spec(prefix + part, path)
+        except (ImportError, ValueError):
+            return False
+        if spec is None:
+            return False
+        if spec.origin is not None:
+            return True
+        path, prefix = list(spec.submodule_search_locations or ()), f"{prefix}{part}."
+    return False
 
 
 def _imports(file: Path) -> Iterator[str]:
