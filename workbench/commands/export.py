@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.commands.shared import export_options
+
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def register(verbs: Verbs) -> None:
     """Add the verb to the command line."""
-    from workbench.magics.deliver import export_options
-
     parser = verbs.add_parser(
         "export",
         help="write models as folders that a Triton server loads",

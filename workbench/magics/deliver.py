@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.commands.shared import export_options, verify_options
 from workbench.errors import WorkbenchUsageError
 from workbench.magics.arguments import Command, Parser
+from workbench.model_source import ModelSource
 from workbench.repository.export import ExportReport, export
+from workbench.repository.verify import VerifyReport, verify
+from workbench.session.replay import load_requests
 
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
 
-__all__ = ["COMMANDS", "export_options"]
-
-
-def export_options(parser: ArgumentParser) -> None:
-    """What the magic and the command line share."""
-    add = parser.add_argument
-    add("--for", dest="release", default="", metavar="RELEASE", help="the Triton release, for example 25.08")
-    add(
-        "--stub",
-        nargs="?",
-        const="launcher",
-        choices=["launcher", "elf"],
-        help="put our stub into each model's folder: a script with its module (launcher), or one executable",
-    )
-    add("--python", default="", metavar="PATH", help="the stub's interpreter on the server's machine")
-    add("--force", action="store_true", help="replace model directories that are there")
+__all__ = ["COMMANDS", "run_verify"]
 
 
 def _export_arguments(parser: Parser) -> None:
@@ -55,8 +45,27 @@ def _export(call: Call) -> ExportReport:
     )
 
 
+def run_verify(given: Namespace, sources: Mapping[str, ModelSource] | None = None) -> VerifyReport:
+    """Verify as the arguments say; `sources` name the cells of live models."""
+    requests = load_requests(Path(given.requests).expanduser()) if given.requests else None
+    return verify(Path(given.directory), requests=requests, python=given.python, sources=sources)
+
+
+def _verify(call: Call) -> VerifyReport:
+    hosts = call.target.workbench.hosts
+    live = {name: host.entry.source for name, host in hosts.items() if host.current is not None}
+    return run_verify(call.arguments, live)
+
+
 COMMANDS = (
     Command(
         "export", "Write models as folders that a Triton server loads.", ("line",), _export_arguments, _export
+    ),
+    Command(
+        "verify",
+        "Load a repository's models on a clean server, send requests, end the server.",
+        ("line",),
+        verify_options,
+        _verify,
     ),
 )

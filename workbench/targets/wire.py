@@ -12,7 +12,7 @@ from tritonclient.utils import deserialize_bytes_tensor
 from workbench import datatypes
 from workbench.datatypes import BF16, BYTES
 
-__all__ = ["WireResponse", "client_options", "for_client"]
+__all__ = ["Output", "WireResponse", "client_options", "for_client"]
 
 
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,9 @@ def for_client(
     return name, datatype.name, tuple(shape), np.asarray(array).reshape(shape)
 
 
-class _Output:
+class Output:
+    """One output as `workbench.messages` takes it."""
+
     def __init__(self, name: str, datatype: str, array: np.ndarray) -> None:
         self.name = name
         self.datatype = datatypes.find(datatype).number
@@ -67,5 +69,5 @@ class WireResponse:
         else:
             rows = [(each["name"], each["datatype"]) for each in response.get("outputs", [])]
             given = dict(response.get("parameters", {}))
-        self.outputs = [_Output(name, datatype, answer.as_numpy(name)) for name, datatype in rows]
+        self.outputs = [Output(name, datatype, answer.as_numpy(name)) for name, datatype in rows]
         self.parameters = json.dumps({k: v for k, v in given.items() if not k.startswith("triton_")})
