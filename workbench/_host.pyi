@@ -88,6 +88,9 @@ class Response:
     @property
     def parameters(self) -> str:
         """JSON object, or "" (releases before 25.02 never send any)."""
+    @property
+    def is_last(self) -> bool:
+        """It came with the final flag. A model may also send that flag alone."""
 
 # name, datatype number, shape, data: C-contiguous buffer, a bytes object in wire form for BYTES,
 # or an OutputTensor's memory passed on.

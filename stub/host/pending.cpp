@@ -44,6 +44,7 @@ void Pending::Deliver(ResponseValue response, bool final) {
   {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kComplete) return;
+    response.is_last = final;
     responses_.push_back(std::move(response));
     if (final) state_ = State::kComplete;
   }

@@ -203,7 +203,8 @@ OutputTensors ToOutputs(std::vector<TensorValue> values) {
 Response::Response(ResponseValue value)
     : outputs(ToOutputs(std::move(value.outputs))),
       error(std::move(value.error)),
-      parameters(std::move(value.parameters)) {}
+      parameters(std::move(value.parameters)),
+      is_last(value.is_last) {}
 
 ResponseValue Response::Copy() const {
   ResponseValue value;
@@ -242,7 +243,8 @@ void BindValues(py::module_& module) {
                                if (!self.error) return py::none();
                                return py::make_tuple(static_cast<int>(self.error->code), self.error->message);
                              })
-      .def_property_readonly("parameters", [](const Response& self) { return self.parameters; });
+      .def_property_readonly("parameters", [](const Response& self) { return self.parameters; })
+      .def_property_readonly("is_last", [](const Response& self) { return self.is_last; });
 
   py::class_<Request, std::shared_ptr<Request>>(module, "Request", py::is_final())
       .def(py::init(&MakeRequest), py::arg("inputs"), py::arg("requested_outputs"), py::kw_only(),

@@ -50,6 +50,7 @@ struct Response {
   OutputTensors outputs;
   std::optional<ErrorValue> error;
   std::string parameters;
+  bool is_last;
 };
 
 struct Request {

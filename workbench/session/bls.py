@@ -179,11 +179,11 @@ class BlsRouter:
         worker.start()
         final = False
         while not final:
+            if call.cancelled:
+                request.cancel()
             try:
                 response = request.next_response(SLICE)
             except TimeoutError:
-                if call.cancelled:
-                    request.cancel()
                 if not failures.empty():
                     raise failures.get() from None
                 pending.check()
@@ -197,12 +197,8 @@ class BlsRouter:
             if response is None:
                 call.send(final=True)
                 break
-            # A response that came with the final flag ends the call; only then is nothing left to wait for.
-            following = request.next_response(0) if request.complete else None
-            while following is not None:
-                self._pass_on(call, response, final=False)
-                response, following = following, request.next_response(0)
-            final = request.complete
+            # A final flag that comes alone is a response of its own to the caller, as on a server.
+            final = response.is_last
             self._pass_on(call, response, final=final)
 
     @staticmethod
