@@ -31,14 +31,23 @@ def _server(tmp_path_factory: pytest.TempPathFactory, stub: str) -> Target:
     return ServerTarget(tmp_path_factory.mktemp(f"server-{stub}"), install, stub, stub_file=stub_file)
 
 
+def _live(tmp_path_factory: pytest.TempPathFactory, stub: str) -> Target:
+    from tests.conformance.live_target import LiveTarget
+
+    if stub == "nvidia":
+        try:
+            find_server("24.10")
+        except ServerInstallError as error:
+            pytest.skip(str(error))
+    return LiveTarget(tmp_path_factory.mktemp(f"live-{stub}"), stub)
+
+
 @pytest.fixture(scope="session", params=[pytest.param(cell, marks=pytest.mark.server) for cell in CELLS])
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A host with a stub, shared by all cases of its cell: load models under fresh names."""
     host, _, stub = request.param.partition("-")
-    if host == "live":
-        pytest.skip("the live host is not there yet")
     before = leaks.Snapshot.take()
-    chosen = _server(tmp_path_factory, stub)
+    chosen = _live(tmp_path_factory, stub) if host == "live" else _server(tmp_path_factory, stub)
     yield chosen
     chosen.close()
     left = before.wait_until_nothing_left()

@@ -130,7 +130,8 @@ class _Stream(Pending):
                 raise TimeoutError(f"no final response within {timeout:g} s; so far {found}") from None
             if answer is None:
                 return found
-            found.append(answer)
+            if not (answer.final and answer.empty):
+                found.append(answer)
 
     def result(self, timeout: float = PATIENCE) -> Answer:
         try:

@@ -77,7 +77,7 @@ class Answer:
         error: The text, or None.
         code: Name of the TritonError code of an error (``INTERNAL``); None where the road does not carry it.
         parameters: Response parameters, without those that a front end adds.
-        final: It completed the request. A final response may carry outputs or be empty.
+        final: It is known to have completed the request.
     """
 
     outputs: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
@@ -106,7 +106,10 @@ class Pending(ABC):
 
     @abstractmethod
     def responses(self, timeout: float = PATIENCE) -> list[Answer]:
-        """All responses up to the final one. Raises TimeoutError, whose text tells what had arrived."""
+        """All responses, once the request is complete; a final flag alone is none.
+
+        Raises TimeoutError, whose text tells what had arrived.
+        """
 
     @abstractmethod
     def cancel(self) -> None:

@@ -458,14 +458,19 @@ def test_no_memory_is_kept(lab: Lab, children: Children) -> None:
             call('nosuch').exec()
             asyncio.run(main())
             gc.collect()
-            time.sleep(0.2)
+            time.sleep(0.1)
         round()
         before = c.shared_memory.free_memory()
-        for _ in range(3):
+        rounds = 10
+        for _ in range(rounds):
             round()
-        result = c.shared_memory.free_memory() - before
+        until = time.monotonic() + 3
+        while c.shared_memory.free_memory() < before and time.monotonic() < until:
+            time.sleep(0.05)
+        result = (c.shared_memory.free_memory() - before) / rounds
     """
-    assert _run(lab, children, code) == "0"
+    # A message on its way holds a few bytes; what is left behind by every round is more.
+    assert float(_run(lab, children, code)) > -16
 
 
 def test_calls_while_warming_up(target: Target, children: Children) -> None:

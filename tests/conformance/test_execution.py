@@ -88,9 +88,9 @@ def test_requested_outputs_decoupled(lab: Lab) -> None:
         "s.send(pb_utils.InferenceResponse([said('text'), pb_utils.Tensor('OUT', np.ones(2, dtype=np.float32))]))\n"
         "s.send(flags=1)"
     )
-    (first, _) = lab.stream(code, outputs=["OUT"])
+    (first,) = lab.stream(code, outputs=["OUT"])
     assert sorted(first.outputs) == ["OUT"]
-    (first, _) = lab.stream(code)
+    (first,) = lab.stream(code)
     assert sorted(first.outputs) == ["OUT", "RESULT"]
 
 

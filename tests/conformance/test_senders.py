@@ -22,7 +22,7 @@ def _execute(*lines: str, head: str = "def execute(self, requests):") -> str:
 
 
 def _texts(answers: list[Answer]) -> list[str]:
-    """What a stream brought: texts; ``-`` for an empty response; ``!`` and the text of an error."""
+    """What a stream brought: texts; ``-`` for a response without outputs; ``!`` and the text of an error."""
     return [f"!{a.error}" if a.error else a.text("RESULT") if a.outputs else "-" for a in answers]
 
 
@@ -63,7 +63,7 @@ def test_send_checks(lab: Lab, call: str, raised: str) -> None:
 def test_send_after_final(lab: Lab) -> None:
     """Closed is closed, exact text; nothing reaches the client."""
     answers = lab.stream(_execute("sender.send(flags=FINAL)", _try(f"sender.send({_R % 'late'})")))
-    assert _texts(answers) == ["-"]
+    assert _texts(answers) == []
     assert _kept(lab, "decoupled") == _CLOSED
 
 
@@ -99,10 +99,10 @@ _heads = pytest.mark.parametrize("head", list(_HEADS.values()), ids=list(_HEADS)
 @pytest.mark.parametrize(
     "lines, expected",
     [
-        pytest.param(["sender.send(flags=FINAL)"], ["-"], id="zero-pre"),
-        pytest.param([_later("sender.send(flags=FINAL)")], ["-"], id="zero-post"),
+        pytest.param(["sender.send(flags=FINAL)"], [], id="zero-pre"),
+        pytest.param([_later("sender.send(flags=FINAL)")], [], id="zero-post"),
         pytest.param([f"sender.send({_R % 'a'}, flags=FINAL)"], ["a"], id="one-pre"),
-        pytest.param([f"sender.send({_R % 'a'})", "sender.send(flags=FINAL)"], ["a", "-"], id="one-pre-and-final"),
+        pytest.param([f"sender.send({_R % 'a'})", "sender.send(flags=FINAL)"], ["a"], id="one-pre-and-final"),
         pytest.param([_later(f"sender.send({_R % 'a'}, flags=FINAL)")], ["a"], id="one-post"),
         pytest.param([f"sender.send({_R % 'a'})", f"sender.send({_R % 'b'}, FINAL)"], ["a", "b"], id="two-pre"),
         pytest.param([_later(f"sender.send({_R % 'a'})", f"sender.send({_R % 'b'}, FINAL)")], ["a", "b"], id="two-post"),
@@ -112,14 +112,13 @@ _heads = pytest.mark.parametrize("head", list(_HEADS.values()), ids=list(_HEADS)
             id="pre-and-post",
         ),
         pytest.param([f"for i in range(40): sender.send({_R % '%d'!r} and pb_utils.InferenceResponse([said(i)]))",
-                      "sender.send(flags=FINAL)"], [*map(str, range(40)), "-"], id="forty"),
+                      "sender.send(flags=FINAL)"], [*map(str, range(40))], id="forty"),
     ],
 )  # fmt: skip
 @_heads
 def test_decoupled(lab: Lab, lines: list[str], expected: list[str], head: str) -> None:
     answers = lab.stream(_execute(*lines, head=head))
     assert _texts(answers) == expected
-    assert [a.final for a in answers] == [False] * (len(answers) - 1) + [True]
 
 
 def _decoupled_return_error(lab: Lab) -> str:
@@ -185,7 +184,7 @@ def test_decoupled_coroutine_raises(target: Target, lab: Lab) -> None:
         f"sender.send({_R % 'a'})", "sender.send(flags=FINAL)", "await asyncio.sleep(0.05)", "raise ValueError('nobody hears')",
         head=_HEADS["coroutine"],
     )  # fmt: skip
-    assert _texts(lab.stream(code)) == ["a", "-"]
+    assert _texts(lab.stream(code)) == ["a"]
     text = target.wait_log("ValueError: nobody hears", mark)
     assert "Traceback (most recent call last):" in text
     assert "ValueError: nobody hears" in text
@@ -206,7 +205,7 @@ def test_decoupled_error_response(lab: Lab) -> None:
         f"sender.send({_R % 'after'})",
         "sender.send(flags=FINAL)",
     )
-    assert _texts(lab.stream(code)) == ["!partial", "after", "-"]
+    assert _texts(lab.stream(code)) == ["!partial", "after"]
 
 
 def test_decoupled_execute_error(lab: Lab) -> None:
