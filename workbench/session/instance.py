@@ -28,6 +28,7 @@ __all__ = ["Instance", "StartPlan", "auto_complete"]
 
 _FINALIZE_SECONDS = 30.0
 _EXIT_SECONDS = 5.0
+_REFUSED_SECONDS = 1.0
 _STACK_SECONDS = 1.0
 
 
@@ -147,6 +148,7 @@ class Instance:
         try:
             yield
         except _host.ModelError as error:
+            process.wait(_REFUSED_SECONDS)  # it ends by itself, after its last log lines
             process.output.drain()
             raise failures.load_error(entry, str(error.args[0]), serving=serving) from None
         except _host.StubNotHealthy:
