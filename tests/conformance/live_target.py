@@ -96,11 +96,15 @@ class _Call(Pending):
             if answer is None:
                 return found
             found.append(answer)
-            if self._failure is not None or self._request.complete and answer.error and self._request.abandoned:
+            if self._failure is not None or (
+                self._request.complete and answer.error and self._request.abandoned
+            ):
                 return found
 
     def result(self, timeout: float = PATIENCE) -> Answer:
-        return self._next(timeout) or Answer(error="the request was completed without a response", code="INTERNAL")
+        return self._next(timeout) or Answer(
+            error="the request was completed without a response", code="INTERNAL"
+        )
 
     def cancel(self) -> None:
         self._request.cancel()
@@ -128,7 +132,17 @@ class LiveTarget(Target):
     host = "live"
     features = frozenset(
         {
-            *("auto_complete", "batching", "bls", "cancel", "control", "ensemble", "metrics", "sequence", "warmup"),
+            *(
+                "auto_complete",
+                "batching",
+                "bls",
+                "cancel",
+                "control",
+                "ensemble",
+                "metrics",
+                "sequence",
+                "warmup",
+            ),
         }
     )
 
@@ -235,7 +249,9 @@ class LiveTarget(Target):
     def stub_pids(self, name: str) -> list[int]:
         host = self.workbench.find(name)
         instances = getattr(host.current, "instances", ()) if host is not None else ()
-        return sorted(each.process.pid for each in instances if each.process is not None and each.channel.alive)
+        return sorted(
+            each.process.pid for each in instances if each.process is not None and each.channel.alive
+        )
 
     def regions(self) -> list[Path]:
         return sorted(Path("/dev/shm").glob(f"{self._prefix}*"))

@@ -64,7 +64,10 @@ def _answer(response: pb.ModelInferResponse) -> Answer:
         else:
             array = np.frombuffer(raw, dtype=NUMPY_OF[tensor.datatype])
         outputs[tensor.name] = array.reshape(list(tensor.shape))
-    parameters = {key: getattr(value, value.WhichOneof("parameter_choice")) for key, value in response.parameters.items()}
+    parameters = {
+        key: getattr(value, value.WhichOneof("parameter_choice"))
+        for key, value in response.parameters.items()
+    }
     final = bool(parameters.pop("triton_final_response", False))
     datatypes = {tensor.name: tensor.datatype for tensor in response.outputs}
     return Answer(outputs, datatypes, parameters=parameters, final=final)
@@ -150,7 +153,16 @@ class ServerTarget(Target):
     host = "server"
     features = frozenset(
         {
-            *("auto_complete", "batching", "bls", "cancel", "control", "ensemble", "environments", "kill_host"),
+            *(
+                "auto_complete",
+                "batching",
+                "bls",
+                "cancel",
+                "control",
+                "ensemble",
+                "environments",
+                "kill_host",
+            ),
             *("metrics", "python_backends", "sequence", "warmup"),
         }
     )
@@ -188,12 +200,18 @@ class ServerTarget(Target):
             stop_timeout=3.0,
             extra_args=extra_args,
         )
+        self._started_at = 0
         self.server.start()
         self._connect()
 
     def _revive(self) -> None:
-        """A case that brings the server down fails; those after it get another server."""
-        if not self.server.running:
+        """A case that brings the server down fails; those after it get another server.
+
+        One that crashes may also stay, stuck in its own signal handler.
+        """
+        if not self.server.running or "\nSignal (" in self.log_text(self._started_at):
+            self.kill_host()
+            self._started_at = self.log_mark()
             self.server.stop()
             self.server.start()
             self._connect()
@@ -314,7 +332,9 @@ class ServerTarget(Target):
         return found
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.server.metrics_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.server.metrics_port}/metrics", timeout=10
+        ) as answer:
             return str(answer.read().decode())
 
     @contextlib.contextmanager
@@ -334,5 +354,6 @@ class ServerTarget(Target):
 
     def kill_host(self) -> None:
         assert self.server.pid is not None
-        os.kill(self.server.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.server.pid, signal.SIGKILL)
         until(lambda: not self.server.running, 15)

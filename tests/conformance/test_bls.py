@@ -68,11 +68,19 @@ def test_exec(lab: Lab, children: Children) -> None:
 
 def test_exec_hundred_times(lab: Lab, children: Children) -> None:
     assert _value(lab, children, "all(out(call(C, [i]).exec()) == [2 * i] for i in range(100))") == "True"
-    assert _value(lab, children, "all(every(call(D, [2]).exec(decoupled=True)) == [[0], [2], None] for _ in range(100))") == "True"
+
+
+def test_stream_hundred_times(lab: Lab, target: Target, children: Children) -> None:
+    upstream_breaks(target, "of many streams one now and then comes out wrong, and the process dies of it")
+    expression = "all(every(call(D, [2]).exec(decoupled=True)) == [[0], [2], None] for _ in range(100))"
+    assert _value(lab, children, expression) == "True"
 
 
 def test_request_used_again(lab: Lab, children: Children) -> None:
-    assert _run(lab, children, "r = call(C)\nresult = [out(r.exec()) for _ in range(3)]") == "[[2, 4], [2, 4], [2, 4]]"
+    assert (
+        _run(lab, children, "r = call(C)\nresult = [out(r.exec()) for _ in range(3)]")
+        == "[[2, 4], [2, 4], [2, 4]]"
+    )
 
 
 def test_request_input_passed_on(lab: Lab, target: Target, children: Children) -> None:
@@ -203,7 +211,10 @@ def test_error(lab: Lab, children: Children, call: str, expected: str, how: str)
         "async_exec": "async def main():\n    return await {}.async_exec()\nr = asyncio.run(main())",
         "exec-decoupled": "rs = list({}.exec(decoupled=True))\nr = rs[0]",
     }[how]
-    code = run.replace("{}", call) + "\nresult = json.dumps([r.has_error(), len(r.output_tensors()), r.error().message()])"
+    code = (
+        run.replace("{}", call)
+        + "\nresult = json.dumps([r.has_error(), len(r.output_tensors()), r.error().message()])"
+    )
     failed, outputs, text = json.loads(eval(_run(lab, children, code)))
     wanted = expected.replace("{C}", children.plain.name).replace("{D}", children.stream.name)
     wanted = wanted.replace("{X}", children.plain.instance)
@@ -218,7 +229,9 @@ def test_error_code_of_the_child(lab: Lab, target: Target, children: Children) -
 
 
 def test_error_then_success(lab: Lab, children: Children) -> None:
-    assert _value(lab, children, "(call('nosuch').exec().has_error(), out(call(C).exec()))") == "(True, [2, 4])"
+    assert (
+        _value(lab, children, "(call('nosuch').exec().has_error(), out(call(C).exec()))") == "(True, [2, 4])"
+    )
 
 
 def test_iterator_of_an_error_has_one_item(lab: Lab, children: Children) -> None:
@@ -313,8 +326,13 @@ def test_iterator(lab: Lab, children: Children, code: str, expected: str) -> Non
 def test_iterator_error_before_the_end(lab: Lab, target: Target, children: Children) -> None:
     """An error response that is not the last one."""
     if target.host == "server":
-        pytest.skip("NVIDIA's server, with either stub: the iterator waits for ever after an error that is not the last one")
-    assert _value(lab, children, "every(call(D, [-6]).exec(decoupled=True))") == "['error: the child refused', None]"
+        pytest.skip(
+            "NVIDIA's server, with either stub: the iterator waits for ever after an error that is not the last one"
+        )
+    assert (
+        _value(lab, children, "every(call(D, [-6]).exec(decoupled=True))")
+        == "['error: the child refused', None]"
+    )
 
 
 def test_iterator_raises_mid_stream(lab: Lab, children: Children) -> None:
@@ -446,8 +464,9 @@ class TritonPythonModel:
     assert json.loads(answer.text("TEXT")) == {"level3": True, "level2": "text", "level1": 1}
 
 
-def test_no_memory_is_kept(lab: Lab, children: Children) -> None:
+def test_no_memory_is_kept(lab: Lab, target: Target, children: Children) -> None:
     """Free bytes of the caller's region are the same before and after calls of every kind."""
+    upstream_breaks(target, "the process died once under these many asynchronous calls")
     code = """
         import c_python_backend_utils as c
         async def main():
@@ -519,7 +538,11 @@ class TritonPythonModel:
     extra = """dynamic_batching {
       default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 60000000 allow_timeout_override: true } }
     """
-    child = target.load(source, config([("IN", "INT32", [1])], [("OUT", "INT32", [1])], max_batch_size=1, extra=extra), name="slow")
+    child = target.load(
+        source,
+        config([("IN", "INT32", [1])], [("OUT", "INT32", [1])], max_batch_size=1, extra=extra),
+        name="slow",
+    )
     code = f"""
         S = {child.name!r}
         found = []
@@ -587,4 +610,6 @@ def test_forked_worker(lab: Lab, target: Target, children: Children) -> None:
         os.close(reader)
         result = (text, out(call(C).exec()))
     """
-    assert _run(lab, children, code) in (f"('{text}', [2, 4])" for text in ("ok", "error", "TritonModelException"))
+    assert _run(lab, children, code) in (
+        f"('{text}', [2, 4])" for text in ("ok", "error", "TritonModelException")
+    )

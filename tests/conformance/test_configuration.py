@@ -86,7 +86,11 @@ def test_environment_archive(target: Target, environment: Path, tmp_path: Path) 
     with target.another(env={"TRITON_WORKBENCH_PYTHON": ""}, log_verbose=1) as other:
         mark = other.log_mark()
         first, second = (
-            other.load(_says("[sys.prefix, __import__('wb_environment_marker').VALUE]"), _environment_config(str(archive)), name="packed")
+            other.load(
+                _says("[sys.prefix, __import__('wb_environment_marker').VALUE]"),
+                _environment_config(str(archive)),
+                name="packed",
+            )
             for _ in range(2)
         )
         one, two = _lines(first.infer(IN=_ONE)), _lines(second.infer(IN=_ONE))
@@ -161,13 +165,17 @@ def test_python_based_backend(target: Target, tmp_path: Path) -> None:
         "from pathlib import Path\n"
         + _says(
             "[__name__, Path(pb_utils.get_model_dir(), 'name.txt').read_text(), *sys.path[-2:], self.args['model_repository']]"
-        ).replace("    def execute", "    def initialize(self, args):\n        self.args = args\n\n    def execute")
+        ).replace(
+            "    def execute", "    def initialize(self, args):\n        self.args = args\n\n    def execute"
+        )
     )
     install = replace(target.server.install, backends=backends)
     with target.another(install=install) as other:
         text = config(*_TEXT).replace('backend: "python"', 'backend: "wbadd"')
         for version in (1, 2):
-            model = other.load({f"{version}/name.txt": f"version {version}"}, text, name="based", version=version)
+            model = other.load(
+                {f"{version}/name.txt": f"version {version}"}, text, name="based", version=version
+            )
             lines = _lines(model.infer(IN=_ONE))
             assert lines[:2] == ["model", f"version {version}"]
             assert lines[2:] == [str(backends / "wbadd"), lines[3], str(model.directory)]
@@ -183,12 +191,19 @@ def test_ensemble(target: Target) -> None:
     """Python models as the steps of an ensemble."""
     if "ensemble" not in target.features:
         pytest.skip("this host runs no ensembles")
-    two = [("INPUT0", "FP32", [4]), ("INPUT1", "FP32", [4])], [("OUTPUT0", "FP32", [4]), ("OUTPUT1", "FP32", [4])]
+    two = (
+        [("INPUT0", "FP32", [4]), ("INPUT1", "FP32", [4])],
+        [("OUTPUT0", "FP32", [4]), ("OUTPUT1", "FP32", [4])],
+    )
     inner = target.load(source_of("add_sub"), config(*two), name="inner")
     step = """{ model_name: "%s" model_version: -1
       input_map { key: "INPUT0" value: "%s" } input_map { key: "INPUT1" value: "%s" }
       output_map { key: "OUTPUT0" value: "%s" } output_map { key: "OUTPUT1" value: "%s" } }"""
-    steps = step % (inner.name, "A", "B", "sum", "difference") + "," + step % (inner.name, "sum", "difference", "C", "D")
+    steps = (
+        step % (inner.name, "A", "B", "sum", "difference")
+        + ","
+        + step % (inner.name, "sum", "difference", "C", "D")
+    )
     text = (
         'platform: "ensemble"\nmax_batch_size: 0\n'
         'input [ { name: "A" data_type: TYPE_FP32 dims: [4] }, { name: "B" data_type: TYPE_FP32 dims: [4] } ]\n'
@@ -199,7 +214,10 @@ def test_ensemble(target: Target) -> None:
     a, b = np.arange(4, dtype=np.float32), np.full(4, 10, dtype=np.float32)
     answer = outer.infer(A=a, B=b)
     assert answer.error is None
-    assert (answer.outputs["C"].tolist(), answer.outputs["D"].tolist()) == ((2 * a).tolist(), (2 * b).tolist())
+    assert (answer.outputs["C"].tolist(), answer.outputs["D"].tolist()) == (
+        (2 * a).tolist(),
+        (2 * b).tolist(),
+    )
 
 
 # Rescheduling.
@@ -244,7 +262,9 @@ def test_rescheduling(target: Target) -> None:
 def test_rescheduling_with_a_response(target: Target) -> None:
     """A response in the list for a request asked back fails the batch."""
     _reschedules(target)
-    model = target.load(_RESCHEDULING % "pb_utils.InferenceResponse([])", config(*_TEXT, extra=_ITERATIVE), name="wrong")
+    model = target.load(
+        _RESCHEDULING % "pb_utils.InferenceResponse([])", config(*_TEXT, extra=_ITERATIVE), name="wrong"
+    )
     answer = model.infer(IN=_ONE)
     assert answer.error is not None
     assert (
@@ -299,7 +319,7 @@ class TritonPythonModel:
         return out
 """
     extra = (
-        "sequence_batching { direct {} max_sequence_idle_microseconds: 60000000 control_input [ { name: \"START\" control"
+        'sequence_batching { direct {} max_sequence_idle_microseconds: 60000000 control_input [ { name: "START" control'
         " [ { kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] } ] } ] }\n"
     )
     text = config([("IN", "INT32", [1])], [("OUT", "INT32", [1])], instances=2, extra=extra)

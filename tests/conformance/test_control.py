@@ -105,7 +105,9 @@ def test_arguments(lab: Lab, code: str, expected: str) -> None:
     assert agrees(got, expected), got
 
 
-_REFUSED = "TritonModelException: Failed to load model: Failed to process the request for model '{X}', message: "
+_REFUSED = (
+    "TritonModelException: Failed to load model: Failed to process the request for model '{X}', message: "
+)
 
 
 @table(
@@ -115,13 +117,17 @@ _REFUSED = "TritonModelException: Failed to load model: Failed to process the re
      " stol), version should be an integral value > 0"),
 )  # fmt: skip
 def test_refusal(target: Target, lab: Lab, code: str, expected: str) -> None:
-    upstream_breaks(target, "a refused call frees text that is still read; after some of them the server aborts")
+    upstream_breaks(
+        target, "a refused call frees text that is still read; after some of them the server aborts"
+    )
     got = lab.value(code)
     assert agrees(got, expected.replace("{X}", lab.model().instance)), got
 
 
 def test_bad_config_changes_nothing(target: Target, lab: Lab, child: Model) -> None:
-    upstream_breaks(target, "a refused call frees text that is still read; after some of them the server aborts")
+    upstream_breaks(
+        target, "a refused call frees text that is still read; after some of them the server aborts"
+    )
     target.load_named(child.name)
     code = f"""
         try:
@@ -135,7 +141,9 @@ def test_bad_config_changes_nothing(target: Target, lab: Lab, child: Model) -> N
 
 
 def test_files_need_a_config(target: Target, lab: Lab) -> None:
-    upstream_breaks(target, "a refused call frees text that is still read; after some of them the server aborts")
+    upstream_breaks(
+        target, "a refused call frees text that is still read; after some of them the server aborts"
+    )
     got = lab.value("pb_utils.load_model('m', files={'file:1/model.py': b'x = 1'})")
     assert got.startswith(("TritonModelException: ", "UnicodeDecodeError: ")), got
 

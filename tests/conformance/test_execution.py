@@ -16,7 +16,9 @@ _COUNT = (
     "Number of InferenceResponse objects do not match the number of InferenceRequest objects."
     " InferenceRequest(s) size is:1, and InferenceResponse(s) size is:%d\n"
 )
-_ENTRY = "Expected an 'InferenceResponse' object in the execute function return list, found type '<class '%s'>'."
+_ENTRY = (
+    "Expected an 'InferenceResponse' object in the execute function return list, found type '<class '%s'>'."
+)
 _LIST = "Expected a list in the execute return, found type '<class '%s'>'."
 
 
@@ -68,7 +70,9 @@ def test_returning_a_generator(target: Target, lab: Lab) -> None:
 
 def test_undeclared_output(lab: Lab) -> None:
     """Not requested, so dropped; not an error."""
-    answer = lab.infer(_function("return [pb_utils.InferenceResponse([pb_utils.Tensor('NOPE', np.zeros(1))])]"))
+    answer = lab.infer(
+        _function("return [pb_utils.InferenceResponse([pb_utils.Tensor('NOPE', np.zeros(1))])]")
+    )
     assert (answer.error, answer.outputs) == (None, {})
 
 
@@ -99,17 +103,22 @@ def test_coroutine(lab: Lab) -> None:
     body = "await asyncio.sleep(0.01)\nreturn [pb_utils.InferenceResponse([said('awaited')])]"
     code = _function(body, "async def execute(self, requests):")
     assert lab.infer(code).text("RESULT") == "awaited"
-    other = code.replace("async def execute", "async def inner") + "\ndef execute(self, requests):\n    return inner(self, requests)"
+    other = (
+        code.replace("async def execute", "async def inner")
+        + "\ndef execute(self, requests):\n    return inner(self, requests)"
+    )
     assert lab.infer(other).text("RESULT") == "awaited"
 
 
 def test_coroutine_raises(lab: Lab) -> None:
     """Only the coroutine's own frames are shown."""
-    answer = lab.infer(_function("await asyncio.sleep(0)\nraise ValueError('late')", "async def execute(self, requests):"))
+    answer = lab.infer(
+        _function("await asyncio.sleep(0)\nraise ValueError('late')", "async def execute(self, requests):")
+    )
     assert answer.error == _fails(lab, "ValueError: late\n\nAt:\n  case.py(3): execute\n")
 
 
-_RAISING = '''\
+_RAISING = """\
 import triton_python_backend_utils as pb_utils
 
 
@@ -143,12 +152,14 @@ class TritonPythonModel:
     def execute(self, requests):
         for request in requests:
             helper(pb_utils.get_input_tensor_by_name(request, "IN").as_numpy()[0])
-'''
+"""
 
 
 @pytest.fixture(scope="module")
 def raising(target: Target):  # type: ignore[no-untyped-def]
-    with loaded(target, _RAISING, config([("IN", "BYTES", [1])], [("OUT", "BYTES", [1])]), name="raising") as model:
+    with loaded(
+        target, _RAISING, config([("IN", "BYTES", [1])], [("OUT", "BYTES", [1])]), name="raising"
+    ) as model:
         yield model
 
 
@@ -191,7 +202,9 @@ class TritonPythonModel:
             raise ValueError(f"batch of {len(requests)}")
         return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", v)]) for v in values]
 """
-    model = target.load(source, _batching([("IN", "INT32", [1])], [("OUT", "INT32", [1])], 2), name="batch_raise")
+    model = target.load(
+        source, _batching([("IN", "INT32", [1])], [("OUT", "INT32", [1])], 2), name="batch_raise"
+    )
     answers = [p.result() for p in [model.send(IN=np.array([[v]], dtype=np.int32)) for v in (1, -1)]]
     start = f"Failed to process the request(s) for model '{model.instance}', message: ValueError: batch of 2\n\nAt:\n"
     assert [agrees(a.error or "", start + "…") for a in answers] == [True, True]
@@ -224,7 +237,9 @@ class TritonPythonModel:
                 out.append(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", v)]))
         return out
 """
-    model = target.load(source, _batching([("IN", "INT32", [1])], [("OUT", "INT32", [1])], 3), name="batch_error")
+    model = target.load(
+        source, _batching([("IN", "INT32", [1])], [("OUT", "INT32", [1])], 3), name="batch_error"
+    )
     mark = target.log_mark()
     sent: list[Pending] = [model.send(IN=np.array([[v]], dtype=np.int32)) for v in (1, 2, 3)]
     first, second, third = [each.result() for each in sent]
@@ -251,28 +266,43 @@ class TritonPythonModel:
             out.append(pb_utils.InferenceResponse([pb_utils.Tensor("TEXT", np.array([[text]] * shape[0], dtype=object))]))
         return out
 """
-    model = target.load(source, _batching([("IN", "INT32", [2])], [("TEXT", "BYTES", [1])], 4), name="batch_list")
+    model = target.load(
+        source, _batching([("IN", "INT32", [2])], [("TEXT", "BYTES", [1])], 4), name="batch_list"
+    )
     sent = [model.send(IN=np.zeros((rows, 2), dtype=np.int32)) for rows in (1, 2, 1)]
     answers = [each.result() for each in sent]
     assert [a.outputs["TEXT"][0, 0] for a in answers] == [b"3 [1, 2]", b"3 [2, 2]", b"3 [1, 2]"]
     target.drop(model.name)
 
 
-_CODES = "UNKNOWN INTERNAL NOT_FOUND INVALID_ARG UNAVAILABLE UNSUPPORTED ALREADY_EXISTS CANCELLED".split()
+_CODES = [
+    "UNKNOWN",
+    "INTERNAL",
+    "NOT_FOUND",
+    "INVALID_ARG",
+    "UNAVAILABLE",
+    "UNSUPPORTED",
+    "ALREADY_EXISTS",
+    "CANCELLED",
+]
 
 
 @pytest.mark.parametrize("code", _CODES)
 def test_error_code(lab: Lab, code: str) -> None:
     text = f"error code: {code}"
     answer = lab.infer(
-        _function(f"return [pb_utils.InferenceResponse([], pb_utils.TritonError({text!r}, pb_utils.TritonError.{code}))]")
+        _function(
+            f"return [pb_utils.InferenceResponse([], pb_utils.TritonError({text!r}, pb_utils.TritonError.{code}))]"
+        )
     )
     assert (answer.error, answer.code) == (text, code)
 
 
 def test_error_code_unknown_name(lab: Lab) -> None:
     answer = lab.infer(
-        _function("return [pb_utils.InferenceResponse([], pb_utils.TritonError('x', pb_utils.TritonError.NOPE))]")
+        _function(
+            "return [pb_utils.InferenceResponse([], pb_utils.TritonError('x', pb_utils.TritonError.NOPE))]"
+        )
     )
     assert answer.error is not None
     assert "AttributeError" in answer.error
@@ -284,7 +314,9 @@ def test_error_code_default(lab: Lab) -> None:
 
 
 def test_error_response_carries_no_tensors(lab: Lab) -> None:
-    answer = lab.infer(_function("return [pb_utils.InferenceResponse([said('x')], pb_utils.TritonError('bad'))]"))
+    answer = lab.infer(
+        _function("return [pb_utils.InferenceResponse([said('x')], pb_utils.TritonError('bad'))]")
+    )
     assert (answer.error, answer.outputs) == ("bad", {})
 
 
@@ -316,7 +348,9 @@ class TritonPythonModel:
 def test_main_thread_and_signals(target: Target, lab: Lab) -> None:
     """`execute` has the main thread; SIGINT and SIGTERM do nothing to a stub, its host ends it."""
     assert lab.value("threading.current_thread() is threading.main_thread()") == "True"
-    busy = lab.send("started = time.monotonic()\nwhile time.monotonic() - started < 0.5: pass\nresult = 'undisturbed'")
+    busy = lab.send(
+        "started = time.monotonic()\nwhile time.monotonic() - started < 0.5: pass\nresult = 'undisturbed'"
+    )
     (pid,) = target.stub_pids(lab.model().name)
     for each in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, each)
@@ -361,7 +395,9 @@ def test_concurrent_clients(target: Target, lab: Lab) -> None:
 def test_source_line_of_wrong_model(target: Target) -> None:
     """A model with a misspelt name: prefix and failure text; the failure is counted where there are metrics."""
     source = "class TritonPythonModel:\n    def execute(self, requests):\n        return lorem_ipsum\n"
-    with loaded(target, source, config([("IN", "INT32", [1])], [("OUT", "INT32", [1])]), name="wrong_model") as model:
+    with loaded(
+        target, source, config([("IN", "INT32", [1])], [("OUT", "INT32", [1])]), name="wrong_model"
+    ) as model:
         answer = model.infer(IN=np.array([1], dtype=np.int32))
         assert answer.error is not None
         assert answer.error.startswith("Failed to process the request(s) for model ")
@@ -369,5 +405,3 @@ def test_source_line_of_wrong_model(target: Target) -> None:
         if target.host == "server":
             line = f'nv_inference_request_failure{{model="{model.name}",reason="BACKEND",version="1"}} 1'
             assert until(lambda: line in target.metrics(), 10), target.metrics()
-
-

@@ -15,7 +15,8 @@ _FP32 = _RNG.standard_normal((3, 5)).astype(np.float32)
 
 def test_add_sub(target: Target) -> None:
     text = config(
-        [("INPUT0", "FP32", [4]), ("INPUT1", "FP32", [4])], [("OUTPUT0", "FP32", [4]), ("OUTPUT1", "FP32", [4])]
+        [("INPUT0", "FP32", [4]), ("INPUT1", "FP32", [4])],
+        [("OUTPUT0", "FP32", [4]), ("OUTPUT1", "FP32", [4])],
     )
     model = target.load(source_of("add_sub"), text, name="add_sub")
     left, right = (_RNG.standard_normal(4).astype(np.float32) for _ in range(2))

@@ -69,7 +69,10 @@ def test_model_dir(lab: Lab) -> None:
 _CONFIG = {
     "name": "M",
     "max_batch_size": 0,
-    "input": [{"name": "A", "data_type": "TYPE_FP32", "dims": [4]}, {"name": "B", "data_type": "TYPE_INVALID", "dims": []}],
+    "input": [
+        {"name": "A", "data_type": "TYPE_FP32", "dims": [4]},
+        {"name": "B", "data_type": "TYPE_INVALID", "dims": []},
+    ],
     "output": [{"name": "O", "data_type": "TYPE_FP32", "dims": [4]}],
 }
 _F = "in auto-complete-config function for model 'M'"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conformance.lab import Lab, upstream_breaks
+from tests.conformance.lab import Lab
 from tests.conformance.targets import LoadError, Target, config, loaded, source_of, text_input, until
 
 _FP32 = ([("IN", "FP32", [-1])], [("OUT", "FP32", [-1])])
@@ -74,7 +75,7 @@ def test_host_dies(target: Target) -> None:
         pids = [model.pid for model in models]
         mark = other.log_mark()
         other.kill_host()
-        assert until(lambda: not [pid for pid in pids if os.path.exists(f"/proc/{pid}")], 10)
+        assert until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], 10)
         assert "Non-graceful termination detected. " in other.log_text(mark)
 
 
@@ -96,7 +97,9 @@ def test_unload_leaves_nothing(target: Target) -> None:
 def test_region_size(target: Target) -> None:
     """Right after the start a region is as large as configured; it grows when something larger comes."""
     size = 4 << 20
-    with target.another(backend_config={"shm-default-byte-size": size, "shm-growth-byte-size": 1 << 20}) as other:
+    with target.another(
+        backend_config={"shm-default-byte-size": size, "shm-growth-byte-size": 1 << 20}
+    ) as other:
         model = other.load(source_of("identity"), config(*_FP32), name="sized")
         (region,) = other.regions()
         assert region.stat().st_size == size
@@ -130,7 +133,9 @@ def test_no_memory_is_kept(target: Target, lab: Lab, kind: str) -> None:
 
     def free() -> str:
         # The lab's own namespaces are cycles that hold requests.
-        return lab.run("import c_python_backend_utils as c\ngc.collect()\ntime.sleep(0.05)\nresult = c.shared_memory.free_memory()")
+        return lab.run(
+            "import c_python_backend_utils as c\ngc.collect()\ntime.sleep(0.05)\nresult = c.shared_memory.free_memory()"
+        )
 
     def round_() -> None:
         lab.infer(_ROUNDS[kind], X=np.ones(5000, dtype=np.float32))
@@ -212,7 +217,9 @@ def test_not_ready_after_a_death(target: Target) -> None:
 def _checked(target: Target, body: str, head: str = "def is_ready(self):") -> str:
     if target.release < "26.03":
         pytest.skip(f"is_ready() is asked from 26.03 on, this is {target.release}")
-    return source_of("identity").replace("    def execute(", f"    {head}\n        {body}\n\n    def execute(")
+    return source_of("identity").replace(
+        "    def execute(", f"    {head}\n        {body}\n\n    def execute("
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +249,9 @@ def test_is_ready_takes_long(target: Target) -> None:
         assert model.ready is False
         assert model.infer(IN=_ONE).error is None
         if not until(lambda: model.ready, 10):
-            pytest.xfail("the late answer of a slow is_ready() is not kept for the next query yet: that starts another call")
+            pytest.xfail(
+                "the late answer of a slow is_ready() is not kept for the next query yet: that starts another call"
+            )
 
 
 # Configuration keys.
@@ -312,12 +321,16 @@ def test_is_ready_beside_requests(target: Target, decoupled: bool) -> None:
 
     source = _checked(target, "return True")
     if decoupled:
-        source = source.replace("        responses = []\n", "").replace(
-            "            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor(\"OUT\", tensor.as_numpy())]))",
-            "            for i in range(8):\n"
-            "                out = pb_utils.InferenceResponse([pb_utils.Tensor(\"OUT\", tensor.as_numpy())])\n"
-            "                request.get_response_sender().send(out, flags=i == 7)",
-        ).replace("        return responses\n", "")
+        source = (
+            source.replace("        responses = []\n", "")
+            .replace(
+                '            responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", tensor.as_numpy())]))',
+                "            for i in range(8):\n"
+                '                out = pb_utils.InferenceResponse([pb_utils.Tensor("OUT", tensor.as_numpy())])\n'
+                "                request.get_response_sender().send(out, flags=i == 7)",
+            )
+            .replace("        return responses\n", "")
+        )
     with loaded(target, source, config(*_FP32, decoupled=decoupled), name="both") as model:
         with ThreadPoolExecutor(16) as pool:
             ready = [pool.submit(lambda: model.ready) for _ in range(16)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,19 +49,23 @@ def _lines(answer: Any) -> list[str]:
 
 def test_import_surroundings(target: Target) -> None:
     """Module name, file, search path, arguments."""
-    source = _says("[__name__, __file__, sys.argv, *sys.path[-3:], type(self).__module__, pb_utils.get_model_dir()]")
+    source = _says(
+        "[__name__, __file__, sys.argv, *sys.path[-3:], type(self).__module__, pb_utils.get_model_dir()]"
+    )
     with loaded(target, source, _TEXT_OUT) as model:
         lines = _lines(model.infer(IN=_ONE))
     folder = str(model.directory)
     assert lines[:5] == ["1.model", f"{folder}/1/model.py", "['']", f"{folder}/1", folder]
-    assert os.path.exists(f"{lines[5]}/triton_python_backend_utils.py")
+    assert Path(lines[5], "triton_python_backend_utils.py").exists()
     assert lines[6:] == ["1.model", f"{folder}/1"]
 
 
 def test_multi_file(target: Target) -> None:
     """A file beside model.py, imported absolutely and relatively."""
     files = {
-        "1/model.py": _says("[wb_sibling.VALUE, relative.VALUE]", "import wb_sibling\nfrom . import wb_sibling as relative"),
+        "1/model.py": _says(
+            "[wb_sibling.VALUE, relative.VALUE]", "import wb_sibling\nfrom . import wb_sibling as relative"
+        ),
         "1/wb_sibling.py": "VALUE = 'beside'\n",
     }
     with loaded(target, files, _TEXT_OUT) as model:
@@ -113,7 +118,9 @@ def test_init_args(target: Target) -> None:
     assert seen["parameters"] == {"k": {"string_value": "v"}}
     tensor = seen["input"][0]
     assert (tensor["name"], tensor["data_type"], tensor["dims"]) == ("IN", "TYPE_INT32", [1])
-    assert not [key for key in "format is_shape_tensor allow_ragged_batch optional".split() if key not in tensor]
+    assert not [
+        key for key in ["format", "is_shape_tensor", "allow_ragged_batch", "optional"] if key not in tensor
+    ]
     assert (seen["output"][0]["data_type"], seen["output"][0]["dims"]) == ("TYPE_STRING", [-1])
     assert seen["instance_group"][0]["kind"] == "KIND_CPU"
 
@@ -126,7 +133,12 @@ def test_instance_names(target: Target) -> None:
     with loaded(target, source, text) as model:
         wanted = {f"{model.name}_0_0", f"{model.name}_0_1", "mine_0"}
         seen: set[str] = set()
-        until(lambda: seen.update(_lines(model.infer(IN=_ONE))) or seen == wanted, 5)
+
+        def ask() -> bool:
+            seen.update(_lines(model.infer(IN=_ONE)))
+            return seen == wanted
+
+        until(ask, 5)
         assert seen == wanted
 
 
@@ -258,12 +270,16 @@ def test_missing_file(target: Target) -> None:
     except TimeoutError:
         if target.host == "server":
             # That the parent waits for a health message that a dead stub cannot send is the parent's part of the defect.
-            pytest.skip("NVIDIA's server up to 25.07 waits for ever when a stub ends before its first sign of life")
+            pytest.skip(
+                "NVIDIA's server up to 25.07 waits for ever when a stub ends before its first sign of life"
+            )
         raise
     else:
         pytest.fail("a model without model.py was loaded")
     text = target.log_text(mark)
-    wanted = f"Failed to preinitialize Python stub: Python model file not found in '{model.directory}/1/model.py'"
+    wanted = (
+        f"Failed to preinitialize Python stub: Python model file not found in '{model.directory}/1/model.py'"
+    )
     assert wanted in text
     assert until(lambda: set(target.regions()) <= before, 5)
 
@@ -386,7 +402,9 @@ pb_utils.Logger.log_info("log from auto_complete " + pb_utils.get_model_dir())
     seen = json.loads(_lines(model.infer(IN=_ONE.reshape(1, 1)))[0])
     assert seen["max_batch_size"] == 4
     assert "dynamic_batching" in seen
-    assert [(each["name"], each["data_type"], each["dims"]) for each in seen["input"]] == [("IN", "TYPE_INT32", [1])]
+    assert [(each["name"], each["data_type"], each["dims"]) for each in seen["input"]] == [
+        ("IN", "TYPE_INT32", [1])
+    ]
     assert seen["output"][0]["name"] == "TEXT"
     text = auto_complete.wait_log("log from auto_complete", mark)
     if target.host == "live":  # which has taken the line apart
@@ -395,7 +413,9 @@ pb_utils.Logger.log_info("log from auto_complete " + pb_utils.get_model_dir())
         return
     # Before the message threads run, the stub writes the line itself, unquoted.
     assert re.search(
-        rf"^I\d{{4}} [\d:.]+ \d+ model\.py:\d+\]  log from auto_complete {model.directory}/1$", text, re.MULTILINE
+        rf"^I\d{{4}} [\d:.]+ \d+ model\.py:\d+\]  log from auto_complete {model.directory}/1$",
+        text,
+        re.MULTILINE,
     ), text
 
 

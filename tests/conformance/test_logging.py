@@ -44,7 +44,11 @@ def test_levels_and_places(target: Target) -> None:
     model.unload()
     target.wait_log("finalize specific", mark)
     seen = [line for line in target.log_lines(mark) if line.file == "model.py"]
-    one = lambda where: [("I", 7, f"{where} info"), ("W", 7, f"{where} warn"), ("E", 7, f"{where} error"), ("W", 8, f"{where} specific")]  # noqa: E501, E731
+
+    def one(where: str) -> list[tuple[str, int, str]]:
+        levels = (("I", 7, "info"), ("W", 7, "warn"), ("E", 7, "error"), ("W", 8, "specific"))
+        return [(letter, line, f"{where} {name}") for letter, line, name in levels]
+
     assert [(line.level, line.line, line.text) for line in seen] == [
         *one("initialize"), *one("execute"), *one("execute"), *one("finalize")
     ]  # fmt: skip
@@ -57,8 +61,15 @@ def test_verbose(target: Target) -> None:
         model = other.load(_SOURCE, _CONFIG, name="logging")
         model.infer(IN=_ONE)
         other.wait_log("execute specific", mark)
-        seen = [line for line in other.log_lines(mark) if line.text.endswith(" verbose") and line.file == "model.py"]
-    assert [(line.level, line.text) for line in seen] == [("I", "initialize verbose"), ("I", "execute verbose")]
+        seen = [
+            line
+            for line in other.log_lines(mark)
+            if line.text.endswith(" verbose") and line.file == "model.py"
+        ]
+    assert [(line.level, line.text) for line in seen] == [
+        ("I", "initialize verbose"),
+        ("I", "execute verbose"),
+    ]
 
 
 def test_settings_at_run_time(target: Target) -> None:
@@ -75,7 +86,9 @@ def test_settings_at_run_time(target: Target) -> None:
 
         def settings(**values: object) -> None:
             address = f"http://{other.server.http_address}/v2/logging"
-            urllib.request.urlopen(urllib.request.Request(address, json.dumps(values).encode(), method="POST"), timeout=10)
+            urllib.request.urlopen(
+                urllib.request.Request(address, json.dumps(values).encode(), method="POST"), timeout=10
+            )
 
         model = other.load(_SOURCE, _CONFIG, name="logging")
         other.wait_log("initialize specific", 0)
@@ -130,7 +143,9 @@ class TritonPythonModel:
         assert lines == [(4, "in the"), (5, "in the constructor")]
         return
     for line, words in ((4, "in the"), (5, "in the constructor")):
-        found = re.search(rf"^I\d{{4}} \d\d:\d\d:\d\d\.\d{{6}} (\d+) model\.py:{line}\]  {words}$", text, re.MULTILINE)
+        found = re.search(
+            rf"^I\d{{4}} \d\d:\d\d:\d\d\.\d{{6}} (\d+) model\.py:{line}\]  {words}$", text, re.MULTILINE
+        )
         assert found, text
         assert int(found[1]) == model.pid
     target.drop(model.name)

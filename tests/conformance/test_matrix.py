@@ -18,7 +18,7 @@ _COUNTS = {"9.1": 20, "9.2": 13, "9.3": 4, "9.4": 29, "9.5": 12, "9.6": 39, "9.7
 
 def _rows() -> list[tuple[str, str, str]]:
     lines = (_HERE / "MATRIX.md").read_text().splitlines()
-    return [match.group(1, 2, 3) for match in map(_ROW.match, lines) if match]
+    return [(match[1], match[2], match[3]) for match in map(_ROW.match, lines) if match]
 
 
 def _tests_in(file: Path) -> set[str]:

@@ -127,7 +127,9 @@ def test_arguments(lab: Lab, metrics: Any, call: str, expected: str) -> None:
 )  # fmt: skip
 def test_refusal(target: Target, lab: Lab, metrics: Any, call: str, expected: str) -> None:
     """Refused by the parent, with the verb before its text."""
-    upstream_breaks(target, "a refused metric call frees text that is still read; after some of them the server aborts")
+    upstream_breaks(
+        target, "a refused metric call frees text that is still read; after some of them the server aborts"
+    )
     wanted = _M + expected.replace("{X}", lab.model().instance)
     assert eval(metrics(f"result = refused(lambda: {call})")) == wanted
 
@@ -142,9 +144,13 @@ def test_family_deleted_first(lab: Lab, metrics: Any) -> None:
 
 
 def test_exposition(target: Target, metrics: Any) -> None:
-    gauge = _kept_name(metrics, "f = family('GAUGE', description='gd')\nm = f.Metric(labels={'x': 'y', 'z': 'w'})\nm.set(1.5)")
+    gauge = _kept_name(
+        metrics,
+        "f = family('GAUGE', description='gd')\nm = f.Metric(labels={'x': 'y', 'z': 'w'})\nm.set(1.5)",
+    )
     histogram = _kept_name(
-        metrics, "f = family('HISTOGRAM', description='hd')\nm = f.Metric(labels={'l': '1'}, buckets=[0.1, 1.0, 2.5])\nm.observe(0.5)"
+        metrics,
+        "f = family('HISTOGRAM', description='hd')\nm = f.Metric(labels={'l': '1'}, buckets=[0.1, 1.0, 2.5])\nm.observe(0.5)",
     )
     counter = _kept_name(metrics, "f = family(description='cd')\nm = f.Metric()\nm.increment(3)")
     text = target.metrics()
@@ -152,7 +158,11 @@ def test_exposition(target: Target, metrics: Any) -> None:
     wanted = [
         *(f"# HELP {gauge} gd", f"# TYPE {gauge} gauge"),
         *(f"# HELP {histogram} hd", f"# TYPE {histogram} histogram"),
-        *(f'{histogram}_count{{l="1"}} 1', f'{histogram}_sum{{l="1"}} 0.5', f'{histogram}_bucket{{l="1",le="0.1"}} 0'),
+        *(
+            f'{histogram}_count{{l="1"}} 1',
+            f'{histogram}_sum{{l="1"}} 0.5',
+            f'{histogram}_bucket{{l="1",le="0.1"}} 0',
+        ),
         *(f'{histogram}_bucket{{l="1",le="1"}} 1', f'{histogram}_bucket{{l="1",le="2.5"}} 1'),
         f'{histogram}_bucket{{l="1",le="+Inf"}} 1',
         *(f"# HELP {counter} cd", f"# TYPE {counter} counter", f"{counter} 3"),
@@ -200,13 +210,15 @@ class TritonPythonModel:
         del self.family
 """
     text = config([("IN", "INT32", [1])], [("OUT", "INT32", [1])], instances=3)
-    model = target.load(source, text, name="metered")
-    assert f'{name}{{m="1"}} 3' in target.metrics()
-    assert model.infer(IN=np.array([1], dtype=np.int32)).error is None
-    assert f'{name}{{m="1"}} 13' in target.metrics()
-    mark = target.log_mark()
-    model.unload()
-    assert target.wait_log(f"{name} at the end", mark, count=3).count(f"{name} at the end") == 3
+    # A server of its own: NVIDIA's corrupts its heap when instances that share a family are unloaded, with either stub.
+    with target.another() as other:
+        model = other.load(source, text, name="metered")
+        assert f'{name}{{m="1"}} 3' in other.metrics()
+        assert model.infer(IN=np.array([1], dtype=np.int32)).error is None
+        assert f'{name}{{m="1"}} 13' in other.metrics()
+        mark = other.log_mark()
+        model.unload()
+        assert other.wait_log(f"{name} at the end", mark, count=3).count(f"{name} at the end") == 3
 
 
 def test_thousand_refusals(target: Target) -> None:

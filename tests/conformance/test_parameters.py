@@ -82,7 +82,9 @@ class TritonPythonModel:
         out = pb_utils.Tensor("OUT", np.ones(1, dtype=np.float32))
         return [pb_utils.InferenceResponse([out], parameters={"from": "child", "n": 5}) for _ in requests]
 """
-    with loaded(target, source, config([("IN", "FP32", [1])], [("OUT", "FP32", [1])]), name="speaking") as child:
+    with loaded(
+        target, source, config([("IN", "FP32", [1])], [("OUT", "FP32", [1])]), name="speaking"
+    ) as child:
         for how in ("exec()", "exec(decoupled=True)"):
             code = f"""
                 r = pb_utils.InferenceRequest(inputs=[pb_utils.Tensor("IN", np.ones(1, dtype=np.float32))],

@@ -8,7 +8,9 @@ from tests.conformance.lab import Lab, agrees, upstream_breaks
 from tests.conformance.targets import Answer, Target, until
 
 _CLOSED = "TritonModelException: Unable to send response. Response sender has been closed."
-_MORE = "TritonModelException: Unable to send response. Non-decoupled model cannot send more than one response."
+_MORE = (
+    "TritonModelException: Unable to send response. Non-decoupled model cannot send more than one response."
+)
 _EARLY = (
     "TritonModelException: Unable to send response."
     " Non-decoupled model cannot send complete final before sending a response."
@@ -17,7 +19,11 @@ _R = "pb_utils.InferenceResponse([said('%s')])"
 
 
 def _execute(*lines: str, head: str = "def execute(self, requests):") -> str:
-    body = ["sender = requests[0].get_response_sender()", "FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL", *lines]
+    body = [
+        "sender = requests[0].get_response_sender()",
+        "FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL",
+        *lines,
+    ]
     return "\n".join([head, *(f"    {line}" for each in body for line in each.split("\n"))])
 
 
@@ -56,7 +62,9 @@ def _later(*lines: str) -> str:
 def test_send_checks(lab: Lab, call: str, raised: str) -> None:
     answers = lab.stream(_execute(_try(call), f"sender.send({_R % 'went on'}, flags=FINAL)"))
     assert _texts(answers) == ["went on"]
-    kept = lab.stream(_execute("sender.send(pb_utils.InferenceResponse([said(kept['raised'])]), FINAL)"))[0].text("RESULT")
+    kept = lab.stream(_execute("sender.send(pb_utils.InferenceResponse([said(kept['raised'])]), FINAL)"))[
+        0
+    ].text("RESULT")
     assert agrees(kept, raised), kept
 
 
@@ -173,7 +181,9 @@ def test_decoupled_raises_ten_times(lab: Lab) -> None:
 
 def test_decoupled_raises_after_final(target: Target, lab: Lab) -> None:
     mark = target.log_mark()
-    assert _texts(lab.stream(_execute(f"sender.send({_R % 'a'}, FINAL)", "raise ValueError('unseen')"))) == ["a"]
+    assert _texts(lab.stream(_execute(f"sender.send({_R % 'a'}, FINAL)", "raise ValueError('unseen')"))) == [
+        "a"
+    ]
     assert "ValueError: unseen" in target.wait_log("ValueError: unseen", mark)
 
 
@@ -243,8 +253,17 @@ def test_coroutines_overlap(lab: Lab) -> None:
 
 def test_short_coroutine_overtakes_a_long_one(lab: Lab) -> None:
     lab.stream(_execute("kept['go'] = False", "sender.send(flags=FINAL)"))
-    long = _execute("while not kept['go']: await asyncio.sleep(0.01)", f"sender.send({_R % 'long'}, FINAL)", head=_HEADS["coroutine"])
-    short = _execute("await asyncio.sleep(0.01)", "kept['go'] = True", f"sender.send({_R % 'short'}, FINAL)", head=_HEADS["coroutine"])
+    long = _execute(
+        "while not kept['go']: await asyncio.sleep(0.01)",
+        f"sender.send({_R % 'long'}, FINAL)",
+        head=_HEADS["coroutine"],
+    )
+    short = _execute(
+        "await asyncio.sleep(0.01)",
+        "kept['go'] = True",
+        f"sender.send({_R % 'short'}, FINAL)",
+        head=_HEADS["coroutine"],
+    )
     first = lab.send(long, kind="decoupled", stream=True)
     assert _texts(lab.stream(short)) == ["short"]
     assert _texts(first.responses()) == ["long"]
@@ -359,7 +378,13 @@ def _mixed(target: Target, decoupled: bool, plans: list[list[int]]) -> list[list
         pytest.skip("this host makes no batches")
     size = len(plans)
     extra = f"dynamic_batching {{ preferred_batch_size: [ {size} ] max_queue_delay_microseconds: 3000000 }}\n"
-    text = config([("IN", "INT32", [3])], [("TEXT", "BYTES", [1])], max_batch_size=size, decoupled=decoupled, extra=extra)
+    text = config(
+        [("IN", "INT32", [3])],
+        [("TEXT", "BYTES", [1])],
+        max_batch_size=size,
+        decoupled=decoupled,
+        extra=extra,
+    )
     model = target.load(_MIXED, text, name="mixed")
     sent = [model.send(IN=np.array([plan], dtype=np.int32), stream=decoupled) for plan in plans]
     found = [[f"!{a.error}" if a.error else a.outputs["TEXT"][0, 0].decode() for a in each.responses() if not a.empty]
@@ -378,4 +403,6 @@ def test_decoupled_batch_of_differently_answered_requests(target: Target) -> Non
     """Seven decoupled requests in one batch, each with a number of responses of its own."""
     plans = [[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 0, 2], [2, 0, 0], [1, 0, 3], [3, 0, 1]]
     found = _mixed(target, True, plans)
-    assert found == [[f"before {i}" for i in range(b)] + [f"after {i}" for i in range(a)] for b, _, a in plans]
+    assert found == [
+        [f"before {i}" for i in range(b)] + [f"after {i}" for i in range(a)] for b, _, a in plans
+    ]

@@ -122,7 +122,9 @@ def test_dlpack(lab: Lab, code: str, expected: str) -> None:
     ("extent-one", "pb_utils.Tensor.from_dlpack('N', np.arange(8.0).reshape(4, 1, 2)[:, :1]).shape()", "[4, 1, 2]"),
 )  # fmt: skip
 def test_dlpack_of_numpy(target: Target, lab: Lab, code: str, expected: str) -> None:
-    upstream_breaks(target, "consuming an ndarray's capsule renames it unusually, and NumPy 2 then kills the process")
+    upstream_breaks(
+        target, "consuming an ndarray's capsule renames it unusually, and NumPy 2 then kills the process"
+    )
     check(lab, code, expected)
 
 
@@ -193,7 +195,12 @@ def test_change_before_the_first_send_counts(lab: Lab) -> None:
 
 def test_bool_and_numpy_kinds_out(lab: Lab) -> None:
     """Outputs are not compared with the configuration: dtype and shape are sent as they are."""
-    for kind, wire in (("np.bool_", "BOOL"), ("np.float16", "FP16"), ("np.uint64", "UINT64"), ("np.int8", "INT8")):
+    for kind, wire in (
+        ("np.bool_", "BOOL"),
+        ("np.float16", "FP16"),
+        ("np.uint64", "UINT64"),
+        ("np.int8", "INT8"),
+    ):
         code = (
             "def execute(self, requests):\n"
             f" return [pb_utils.InferenceResponse([pb_utils.Tensor('OUT', np.ones((1, 2), dtype={kind}))])]"

@@ -25,7 +25,9 @@ def _torch(target: Target) -> None:
 
     reference = find_server("24.10").reference_env
     assert reference is not None
-    if subprocess.run([reference / "bin" / "python3", "-c", "import torch"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        [reference / "bin" / "python3", "-c", "import torch"], capture_output=True, check=False
+    ).returncode:
         pytest.skip("PyTorch is not in the environment of NVIDIA's stub")
 
 
@@ -51,7 +53,9 @@ class TritonPythonModel:
             out.append(pb_utils.InferenceResponse(tensors))
         return out
 """
-    text = config([("A", "FP32", [4]), ("B", "FP32", [4])], [("SUM", "FP32", [4]), ("DIFFERENCE", "FP32", [4])])
+    text = config(
+        [("A", "FP32", [4]), ("B", "FP32", [4])], [("SUM", "FP32", [4]), ("DIFFERENCE", "FP32", [4])]
+    )
     model = target.load(source, text, name="torch", wait=60)
     a, b = np.arange(4, dtype=np.float32), np.full(4, 2.5, dtype=np.float32)
     answer = model.infer(A=a, B=b, wait=60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tests.conformance.lab import Lab, check, table, upstream_breaks
@@ -16,21 +15,60 @@ def _request(arguments: str = "", inputs: str = f"[{_TENSOR}]") -> str:
     return f"pb_utils.InferenceRequest(inputs={inputs}, {_REST}{', ' if arguments else ''}{arguments})"
 
 
-_NAMES = """InferenceRequest InferenceResponse Logger MetricFamily ModelConfig PreferredMemory Tensor TritonError
-TritonModelException TRITONSERVER_MEMORY_CPU TRITONSERVER_MEMORY_GPU TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
-TRITONSERVER_REQUEST_FLAG_SEQUENCE_END TRITONSERVER_REQUEST_RELEASE_ALL TRITONSERVER_REQUEST_RELEASE_RESCHEDULE
-TRITONSERVER_RESPONSE_COMPLETE_FINAL TRITON_STRING_TO_NUMPY deserialize_bytes_tensor get_input_config_by_name
-get_input_tensor_by_name get_model_dir get_output_config_by_name get_output_tensor_by_name is_model_ready load_model
-numpy_to_triton_type serialize_byte_tensor triton_string_to_numpy triton_to_numpy_type unload_model
-using_decoupled_model_transaction_policy""".split()
-_COMPILED = """InferenceResponseSender ResponseIterator InferenceTrace Metric MetricKind MemoryType SharedMemory shared_memory
-COUNTER GAUGE HISTOGRAM""".split()
+_NAMES = [
+    "InferenceRequest",
+    "InferenceResponse",
+    "Logger",
+    "MetricFamily",
+    "ModelConfig",
+    "PreferredMemory",
+    "Tensor",
+    "TritonError",
+    "TritonModelException",
+    "TRITONSERVER_MEMORY_CPU",
+    "TRITONSERVER_MEMORY_GPU",
+    "TRITONSERVER_REQUEST_FLAG_SEQUENCE_START",
+    "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END",
+    "TRITONSERVER_REQUEST_RELEASE_ALL",
+    "TRITONSERVER_REQUEST_RELEASE_RESCHEDULE",
+    "TRITONSERVER_RESPONSE_COMPLETE_FINAL",
+    "TRITON_STRING_TO_NUMPY",
+    "deserialize_bytes_tensor",
+    "get_input_config_by_name",
+    "get_input_tensor_by_name",
+    "get_model_dir",
+    "get_output_config_by_name",
+    "get_output_tensor_by_name",
+    "is_model_ready",
+    "load_model",
+    "numpy_to_triton_type",
+    "serialize_byte_tensor",
+    "triton_string_to_numpy",
+    "triton_to_numpy_type",
+    "unload_model",
+    "using_decoupled_model_transaction_policy",
+]
+_COMPILED = [
+    "InferenceResponseSender",
+    "ResponseIterator",
+    "InferenceTrace",
+    "Metric",
+    "MetricKind",
+    "MemoryType",
+    "SharedMemory",
+    "shared_memory",
+    "COUNTER",
+    "GAUGE",
+    "HISTOGRAM",
+]
 
 
 def test_names(lab: Lab) -> None:
     """Every name of the surface, in the module and in its compiled part."""
     assert lab.value(f"[name for name in {_NAMES} if not hasattr(pb_utils, name)]") == "[]"
-    code = f"import c_python_backend_utils as c\nresult = [name for name in {_COMPILED} if not hasattr(c, name)]"
+    code = (
+        f"import c_python_backend_utils as c\nresult = [name for name in {_COMPILED} if not hasattr(c, name)]"
+    )
     assert lab.run(code) == "[]"
 
 
@@ -70,13 +108,13 @@ def test_constants(lab: Lab, code: str, expected: str) -> None:
      "TypeError: …"),
     ("outputs-list-none", f"pb_utils.InferenceRequest(inputs=[{_TENSOR}], requested_output_names=[None], model_name='m')",
      "TypeError: …"),
-    ("outputs-empty-name", f"pb_utils.InferenceRequest(request_id='r', inputs=[], requested_output_names=[''], model_name='m')",
+    ("outputs-empty-name", "pb_utils.InferenceRequest(request_id='r', inputs=[], requested_output_names=[''], model_name='m')",
      "TritonModelException: Requested output name for request with id 'r' and model name 'm' should not be empty."),
     ("outputs-empty", "pb_utils.InferenceRequest(inputs=[], requested_output_names=[], model_name='m')"
      ".requested_output_names()", "set()"),
     ("outputs-duplicate", "pb_utils.InferenceRequest(inputs=[], requested_output_names=['A', 'A'], model_name='m')"
      ".requested_output_names()", "{'A'}"),
-    ("model-none", f"pb_utils.InferenceRequest(inputs=[], requested_output_names=['A'], model_name=None)", "TypeError: …"),
+    ("model-none", "pb_utils.InferenceRequest(inputs=[], requested_output_names=['A'], model_name=None)", "TypeError: …"),
     ("version-none", _request("model_version=None"), "TypeError: …"),
     ("flags", _request("flags=3") + ".flags()", "3"),
     ("flags-default", _request() + ".flags()", "0"),
@@ -115,7 +153,9 @@ def test_request(lab: Lab, code: str, expected: str) -> None:
     ("release-flags", _request() + ".set_release_flags(1)", "TritonModelException: …"),
 )
 def test_bls_request_misuse(target: Target, lab: Lab, code: str, expected: str) -> None:
-    upstream_breaks(target, "is_cancelled() of a request made by a model aborts the server, set_release_flags() the stub")
+    upstream_breaks(
+        target, "is_cancelled() of a request made by a model aborts the server, set_release_flags() the stub"
+    )
     check(lab, code, expected)
 
 
@@ -124,7 +164,9 @@ def test_incoming_request(lab: Lab) -> None:
     code = "result = (request.request_id(), request.correlation_id(), request.flags(), request.timeout())"
     assert lab.run(code) == "('', 0, 0, 0)"
     assert lab.run(code, request_id="r7", timeout_us=123456) == "('r7', 0, 0, 123456)"
-    names = "result = (type(request.requested_output_names()).__name__, sorted(request.requested_output_names()))"
+    names = (
+        "result = (type(request.requested_output_names()).__name__, sorted(request.requested_output_names()))"
+    )
     assert lab.run(names) == "('set', ['OUT', 'RESULT'])"
     assert lab.run(names, outputs=["RESULT"]) == "('set', ['RESULT'])"
 
