@@ -262,7 +262,7 @@ def test_missing_file(target: Target) -> None:
     model = target.load({"1/readme.txt": "no model here"}, _TEXT_OUT, name="missing", loaded=False)
     before, mark = set(target.regions()), target.log_mark()
     try:
-        target.load_named(model.name, wait=30)
+        target.load_named(model.name, wait=5)
     except LoadError as error:
         if target.host == "live":  # it looks before it starts a process
             assert str(error) == f"{model.name} has no 1/model.py"
