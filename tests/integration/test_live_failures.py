@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from tests.support.live import ECHO, define, source
@@ -224,11 +226,12 @@ def test_ctrl_c_while_loading_keeps_the_old_one(live: LiveTarget) -> None:
 
 def test_a_region_that_cannot_grow(live: LiveTarget) -> None:
     model = live.define("m", source(ECHO), ["X:FP32[-1]"], ["Y:FP32[-1]"])
-    import numpy as np
-
     free = os.statvfs("/dev/shm")
-    count = free.f_blocks * free.f_frsize // 4 + 1
-    huge = np.lib.stride_tricks.as_strided(np.zeros(1, dtype=np.float32), shape=(count,), strides=(4,))
+    # More than the file system holds, and no memory behind it until it is read.
+    reserved_only = 0x4000  # MAP_NORESERVE, which the module names from Python 3.11 on
+    size = free.f_blocks * free.f_frsize + (1 << 20)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | reserved_only)
+    huge = np.frombuffer(memory, np.float32)
     with pytest.raises(ShmExhausted, match="m: Failed to increase the shared memory pool size"):
         model.infer(X=huge)
     assert model.infer(X=[1])["Y"].tolist() == [1.0]
