@@ -21,11 +21,12 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import doctor, export, server, verify
+    from workbench.commands import doctor, export, server, stub, verify
 
     doctor.register(verbs)
     export.register(verbs)
     server.register(verbs)
+    stub.register(verbs)
     verify.register(verbs)
     return top
 
