@@ -21,6 +21,7 @@ from workbench.targets.local import LocalTarget
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.remote import ServerTarget
+from workbench.targets.server_calls import ServerCalls
 
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
@@ -58,6 +59,7 @@ def _connect_arguments(parser: Parser) -> None:
         help="send a header whose value is in an environment variable",
     )
     add("--protect", action="store_true", help="push, rollback and unload need --yes")
+    add("--bls", action="store_true", help="live models call what is not live on this server")
 
 
 def _connect(call: Call) -> ServerTarget:
@@ -66,7 +68,10 @@ def _connect(call: Call) -> ServerTarget:
     if given.grpc and not url.startswith("grpc"):
         url = "grpc" + url.removeprefix("http") if "://" in url else f"grpc://{url}"
     headers = pairs(given.headers, "header", "--header-env Authorization=STAGING_TOKEN")
-    return servers.connect(url, given.name, headers=headers, protect=given.protect)
+    server = servers.connect(url, given.name, headers=headers, protect=given.protect)
+    if given.bls:
+        call.target.workbench.bls.elsewhere = ServerCalls(server)
+    return server
 
 
 def _push_arguments(parser: Parser) -> None:
