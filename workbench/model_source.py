@@ -24,11 +24,18 @@ class ModelSource:
 
     text: str
     label: str = "model.py"  # "Cell In[2]", or the file's name
+    #: Files beside model.py, by name.
+    siblings: tuple[tuple[str, ModelSource], ...] = ()
 
     @cached_property
     def src(self) -> str:
-        """``src:`` and the first seven hex digits of the text's SHA-256."""
-        return "src:" + hashlib.sha256(self.text.encode()).hexdigest()[:7]
+        """``src:`` and the first seven hex digits of the text's SHA-256; siblings count too, where there are
+        any.
+        """
+        digest = hashlib.sha256(self.text.encode())
+        for name, sibling in sorted(self.siblings):
+            digest.update(f"\0{name}\0{sibling.text}".encode())
+        return "src:" + digest.hexdigest()[:7]
 
     @cached_property
     def lines(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import warnings
 from workbench.errors import Frame, ModelLoadError
 from workbench.model_source import ModelSource
 
-__all__ = ["check_source"]
+__all__ = ["check_source", "check_syntax"]
 
 _MODEL_CLASS = "TritonPythonModel"
 
@@ -25,12 +25,10 @@ def check_source(name: str, source: ModelSource, *, serving: str = "") -> None:
     Raises:
         ModelLoadError: a syntax error, or nothing at the top level named TritonPythonModel.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the stub's own import shows them once
-            tree = ast.parse(source.text)
-    except (SyntaxError, ValueError) as error:
-        raise _syntax_error(name, source, error, serving) from None
+    tree = check_syntax(name, source, serving=serving)
+    for file, each in source.siblings:
+        if file.endswith(".py"):
+            check_syntax(name, each, serving=serving)
     if not any(_binds_model(node) for node in tree.body):
         raise ModelLoadError(
             f"{name} has no class {_MODEL_CLASS}{_keeps(serving)}",
@@ -38,6 +36,16 @@ def check_source(name: str, source: ModelSource, *, serving: str = "") -> None:
             serving=serving,
             hint=_class_hint(tree),
         )
+
+
+def check_syntax(name: str, source: ModelSource, *, serving: str = "") -> ast.Module:
+    """The tree of a source. Raises ModelLoadError at its line if it is no Python; arguments as above."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the stub's own import shows them once
+            return ast.parse(source.text)
+    except (SyntaxError, ValueError) as error:
+        raise _syntax_error(name, source, error, serving) from None
 
 
 def _keeps(serving: str) -> str:

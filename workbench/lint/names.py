@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from workbench.lint.report import Finding
 from workbench.lint.source import ModelTree
 
-__all__ = ["undefined_names"]
+__all__ = ["free_names", "undefined_names"]
 
 _GIVEN = frozenset(dir(builtins)) | {
     "__file__",
@@ -33,8 +33,15 @@ _GIVEN = frozenset(dir(builtins)) | {
 
 def undefined_names(model: ModelTree) -> Iterator[Finding]:
     """Global names that are read and neither assigned, imported, defined nor built in."""
+    for name, line in free_names(model).items():
+        hint = f"define or import it in the cell; --with {name} takes a function of another cell along"
+        yield Finding(line, "W401", f"{name} is not defined in the model", hint)
+
+
+def free_names(model: ModelTree) -> dict[str, int]:
+    """Names that a source reads and does not define, with the first line that does; {} where that is open."""
     if _is_open(model.tree):
-        return
+        return {}
     table = symtable.symtable(model.text, "model.py", "exec")
     defined = set(_GIVEN)
     for scope in _scopes(table):
@@ -44,20 +51,19 @@ def undefined_names(model: ModelTree) -> Iterator[Finding]:
                 defined.add(symbol.get_name())
     guarded = _guarded(model.tree)
     reads = _reads(model)
-    seen: set[str] = set()
+    found: dict[str, int] = {}
     for scope in _scopes(table):
         for symbol in scope.get_symbols():
             name = symbol.get_name()
-            if name in defined or name in guarded or name in seen or not symbol.is_referenced():
+            if name in defined or name in guarded or name in found or not symbol.is_referenced():
                 continue
             if not (symbol.is_global() or scope is table):
                 continue
+            # No line: it is read in an annotation that nothing evaluates.
             lines = [line for line in reads.get(name, []) if line >= scope.get_lineno()]
-            if not lines:
-                continue  # read in an annotation that nothing evaluates
-            seen.add(name)
-            hint = f"define or import it in the cell; --with {name} takes a function of another cell along"
-            yield Finding(min(lines), "W401", f"{name} is not defined in the model", hint)
+            if lines:
+                found[name] = min(lines)
+    return found
 
 
 def _scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

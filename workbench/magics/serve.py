@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.capture.cell import source_from_cell, source_from_object, source_from_this_cell
+from workbench.capture.helpers import with_helpers
 from workbench.errors import WorkbenchUsageError
 from workbench.launch import WarmStatus
 from workbench.magics.arguments import Command, HelpText, Parser, pairs
@@ -53,6 +54,14 @@ def _model_arguments(parser: Parser) -> None:
     add("--this-cell", action="store_true", help="the model is the cell this line stands in")
     add("--file", metavar="PATH", help="the model is this file, or this model directory")
     add(
+        "--with",
+        dest="helpers",
+        metavar="F,G",
+        action="append",
+        default=[],
+        help="functions of other cells that the model uses; they go into a file beside it",
+    )
+    add(
         "--backend-config",
         metavar="K=V",
         nargs="+",
@@ -97,11 +106,16 @@ def _source(call: Call) -> ModelSource | Path:
                 "a %%triton model cell is its own source", hint="leave --this-cell and --file out"
             )
         first = call.line.split("\n", 1)[0]
-        return source_from_cell(
+        source = source_from_cell(
             f"%%triton {first}", call.body, label=call.cell_label, leading=call.leading_lines
         )
+        return _with(call, source)
     if given.this_cell:
-        return source_from_this_cell(call.raw_cell, label=call.cell_label)
+        return _with(call, source_from_this_cell(call.raw_cell, label=call.cell_label))
+    if given.helpers:
+        raise WorkbenchUsageError(
+            "--with is for models in cells", hint="import what the file needs in the file"
+        )
     if given.file:
         path = Path(given.file).expanduser()
         return path if path.is_dir() else source_from_object(path)
@@ -109,6 +123,11 @@ def _source(call: Call) -> ModelSource | Path:
         "no source for the model",
         hint="%%triton model NAME above the model, or --this-cell, or --file model.py",
     )
+
+
+def _with(call: Call, source: ModelSource) -> ModelSource:
+    names = [name for each in call.arguments.helpers for name in each.replace(",", " ").split()]
+    return with_helpers(source, names, call.shell.user_ns) if names else source
 
 
 def _named_config(call: Call, name: str) -> ModelConfig | str:
@@ -172,6 +191,7 @@ def _unload(call: Call) -> None:
 def _reset(call: Call) -> None:
     call.target.workbench.reset()
     call.target.configs.clear()
+    call.target.files.clear()
 
 
 def _nothing(parser: Parser) -> None:

@@ -51,6 +51,7 @@ def write_entry(
     entry.model_file.parent.mkdir(mode=0o700, parents=True)
     texts = {"config.pbtxt": config.to_text().encode()}
     if backend_dir is None and not config.is_ensemble:
+        texts |= {f"{version}/{name}": each.text.encode() for name, each in source.siblings}
         texts[f"{version}/{config.filename}"] = source.text.encode()
     for path, data in {**(files or {}), **texts}.items():
         file = entry.path / path

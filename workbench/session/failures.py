@@ -114,7 +114,12 @@ def make_frames(entry: ModelEntry, raw: Sequence[tuple[str, int, str]]) -> list[
             source = entry.source
             frames.append(Frame(file, line, source.qualified(line, function), source.label, source.lines))
         elif file.startswith(folder):
-            frames.append(Frame(file, line, function, file.removeprefix(folder)))
+            inside = file.removeprefix(folder)
+            beside = dict(entry.source.siblings).get(inside.partition("/")[2])
+            if beside is None:
+                frames.append(Frame(file, line, function, inside))
+            else:
+                frames.append(Frame(file, line, beside.qualified(line, function), beside.label, beside.lines))
         else:
             frames.append(Frame(file, line, function, file, is_model=False))
     return frames

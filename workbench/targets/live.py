@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from workbench.capture import check_source, source_from_object
+from workbench.capture import check_source, check_syntax, source_from_object
 from workbench.config_checks import check_model_name
 from workbench.errors import ModelConfigError, ModelLoadError, ModelNotFound, WorkbenchError
 from workbench.lint import LintReport, lint
@@ -52,6 +52,8 @@ class LiveTarget:
         self.workbench = workbench
         #: Configurations given apart from their model (``%%triton config``), by model name.
         self.configs: dict[str, ModelConfig] = {}
+        #: Files beside a model's model.py, by the model's name and their own.
+        self.files: dict[str, dict[str, ModelSource]] = {}
         #: Folders of models that can be loaded by name.
         self.repositories: list[Path] = []
         #: Python-based backends by name: folders with a model.py.
@@ -135,6 +137,36 @@ class LiveTarget:
             config = model.config if known.source else config
         self.configs[name] = config
         return config
+
+    def set_file(self, name: str, file: str, source: ModelSource) -> Model | None:
+        """Keep a file to lie beside a model's model.py; a model that is live already is loaded again with it.
+
+        Args:
+            name: The model's name.
+            file: Where it goes, seen from model.py: ``utils.py``.
+            source: What is in it.
+
+        Returns:
+            The model; None if it is not loaded.
+
+        Raises:
+            ModelConfigError: the file's name is taken, or leads out of the folder.
+            ModelLoadError: it is no Python, or the model fails to load with it; what served goes on serving.
+        """
+        check_model_name(name)
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or not path.name or file in ("model.py", "config.pbtxt"):
+            raise ModelConfigError(
+                f"{file!r} is no name for a file beside model.py",
+                hint="for example utils.py, or data/words.txt",
+            )
+        host = self.workbench.find(name)
+        if path.suffix == ".py":
+            check_syntax(name, source, serving=host.serving if host else "")
+        self.files.setdefault(name, {})[str(path)] = source
+        if host is None or name not in self._known:
+            return None
+        return self._load(name, self._known[name])
 
     # -- Target --------------------------------------------------------------------------------------------
 
@@ -274,8 +306,10 @@ class LiveTarget:
         config = known.config or ModelConfig.from_specs(name)
         if known.source is not None:
             host = self.workbench.find(name)
-            check_source(name, known.source, serving=host.serving if host else "")
-            return write_entry(root, known.source, config, version=known.version, files=known.files)
+            files = dict(known.source.siblings) | self.files.get(name, {})
+            whole = replace(known.source, siblings=tuple(files.items()))
+            check_source(name, whole, serving=host.serving if host else "")
+            return write_entry(root, whole, config, version=known.version, files=known.files)
         if config.is_ensemble:
             return write_entry(root, ModelSource(config.to_text(), "config.pbtxt"), config)
         backend_dir = backend_folder(config, find_backend)
