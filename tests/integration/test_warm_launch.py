@@ -319,6 +319,16 @@ def test_the_warm_process_stopped(warm: WarmLauncher, write: Write, monkeypatch:
         assert not psutil.pid_exists(first.said())
 
 
+@pytest.mark.parametrize("moment", range(12))
+def test_closing_while_a_warm_process_is_made(moment: int) -> None:
+    launcher = own_launcher()
+    launcher.preload()
+    time.sleep(moment * 0.02)
+    launcher.close()
+    assert not psutil.Process().children()  # reaped, too
+    assert launcher.preload().state != "ready"
+
+
 # -- installed modules, good and bad -------------------------------------------------------------------------
 
 

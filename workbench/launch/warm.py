@@ -107,15 +107,16 @@ class WarmLauncher:
         with self._lock:
             self._closed = True
             building, worker = self._building, self._worker
-            servers = [each for each in (self._server, *self._old) if each is not None]
-            self._server, self._old = None, []
             self._changed.notify_all()
         if building is not None:
             building.interrupt()
+        if worker is not None:
+            worker.join()  # it may still put aside what it was making
+        with self._lock:
+            servers = [each for each in (self._server, *self._old) if each is not None]
+            self._server, self._old = None, []
         for each in servers:
             each.close()
-        if worker is not None:
-            worker.join()
 
     # -- warmth --------------------------------------------------------------------------------------------
 
