@@ -5,7 +5,8 @@
 
 namespace wb {
 
-Envelope Envelope::Create(Pool* pool, const Release& release, Command command, Handle args, bool with_reply_slot) {
+Envelope Envelope::Create(Pool* pool, const Release& release, Command command, Handle args,
+                          bool with_reply_slot) {
   const auto number = release.ToWire(command);
   if (!number) {
     throw Error(std::string(Name(command)) + " does not exist in release " + std::string(release.name));

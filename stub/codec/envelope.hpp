@@ -1,4 +1,5 @@
-// The message itself: command, argument, and for some a mutex and condition to be answered on (protocol.md §4.1).
+// The message itself: command, argument, and for some a mutex and condition to be answered on (protocol.md
+// §4.1).
 #pragma once
 
 #include "protocol/releases.hpp"
@@ -9,7 +10,8 @@ namespace wb {
 // A message this side made, or one it received; holds one reference of each of its objects.
 class Envelope {
  public:
-  static Envelope Create(Pool* pool, const Release& release, Command command, Handle args, bool with_reply_slot);
+  static Envelope Create(Pool* pool, const Release& release, Command command, Handle args,
+                         bool with_reply_slot);
   // Takes references. The command is kUnknown if this release has no such number.
   static Envelope Load(Pool* pool, const Release& release, Handle handle);
 

@@ -46,7 +46,8 @@ Handle WriteTrace(Pool* pool, const TraceValue& trace, Refs* keep) {
 }  // namespace
 
 Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep, SharedTexts* shared) {
-  const std::set<std::string_view> outputs(request.requested_outputs.begin(), request.requested_outputs.end());
+  const std::set<std::string_view> outputs(request.requested_outputs.begin(),
+                                           request.requested_outputs.end());
   // Tensors first, each copied without the region's lock; then all the small objects under one lock.
   std::vector<Handle> inputs;
   inputs.reserve(request.inputs.size());
@@ -141,7 +142,9 @@ std::vector<Handle> ReadRequestBatch(Pool* pool, Handle handle) {
   return std::vector<Handle>(handles, handles + size);
 }
 
-std::uint32_t ReadReleaseFlags(Pool* pool, Handle request) { return pool->At<wire::Request>(request)->release_flags; }
+std::uint32_t ReadReleaseFlags(Pool* pool, Handle request) {
+  return pool->At<wire::Request>(request)->release_flags;
+}
 
 void WriteReleaseFlags(Pool* pool, Handle request, std::uint32_t flags) {
   pool->At<wire::Request>(request)->release_flags = flags;

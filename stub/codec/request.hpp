@@ -6,8 +6,8 @@
 
 namespace wb {
 
-// Release flags start as kReleaseAll. Requested outputs are written sorted and unique. With `shared`, what is the same
-// in many requests is written once.
+// Release flags start as kReleaseAll. Requested outputs are written sorted and unique. With `shared`, what is
+// the same in many requests is written once.
 Handle WriteRequest(Pool* pool, const RequestValue& request, Refs* keep, SharedTexts* shared = nullptr);
 // Tensors take references, the rest is copied.
 RequestValue ReadRequest(const std::shared_ptr<Pool>& pool, Handle handle);

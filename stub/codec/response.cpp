@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint32_t kMostEntries = 1u << 20;
 
 template <typename Wire>
-Handle WriteResponseAs(Pool* pool, const ResponseValue& response, const std::vector<Handle>& outputs, Refs* keep) {
+Handle WriteResponseAs(Pool* pool, const ResponseValue& response, const std::vector<Handle>& outputs,
+                       Refs* keep) {
   Ref object = pool->Allocate(sizeof(Wire) + outputs.size() * sizeof(Handle));
   Wire data{};
   data.outputs_size = static_cast<std::uint32_t>(outputs.size());
@@ -39,9 +40,9 @@ ResponseValue ReadResponseAs(const std::shared_ptr<Pool>& pool, Handle handle) {
   response.id = data.id;
   response.is_last = data.is_last_response;
   if (data.has_error) {
-    response.error = data.is_error_set
-                         ? ReadError(pool.get(), data.error)
-                         : ErrorValue{ErrorCode::kInternal, "the model answered with an error whose text was lost"};
+    response.error = data.is_error_set ? ReadError(pool.get(), data.error)
+                                       : ErrorValue{ErrorCode::kInternal,
+                                                    "the model answered with an error whose text was lost"};
     return response;
   }
   if constexpr (std::is_same_v<Wire, wire::Response>) {
@@ -52,7 +53,8 @@ ResponseValue ReadResponseAs(const std::shared_ptr<Pool>& pool, Handle handle) {
   const auto* handles = reinterpret_cast<const Handle*>(payload + sizeof(Wire));
   response.outputs.reserve(data.outputs_size);
   Pool::Guard guard(pool.get());
-  for (std::uint32_t i = 0; i < data.outputs_size; ++i) response.outputs.push_back(ReadTensor(pool, handles[i]));
+  for (std::uint32_t i = 0; i < data.outputs_size; ++i)
+    response.outputs.push_back(ReadTensor(pool, handles[i]));
   return response;
 }
 
@@ -82,7 +84,8 @@ ResponseBatchValue ParseBatch(Pool* pool, const Release& release, Handle object,
   ResponseBatchValue batch;
   batch.has_error = data->has_error;
   if (batch.has_error) {
-    batch.error = data->is_error_set ? ReadString(pool, data->error) : "the model failed and its error text was lost";
+    batch.error =
+        data->is_error_set ? ReadString(pool, data->error) : "the model failed and its error text was lost";
     if (size > offsetof(wire::ResponseBatch, is_response_factory_deleted)) {
       batch.factories_deleted = data->is_response_factory_deleted;
     }
@@ -145,7 +148,8 @@ Handle WriteExecuteResponse(Pool* pool, const Release& release, const ResponseBa
   return handle;
 }
 
-ResponseBatchValue ReadExecuteResponse(Pool* pool, const Release& release, Handle message, bool with_handles) {
+ResponseBatchValue ReadExecuteResponse(Pool* pool, const Release& release, Handle message,
+                                       bool with_handles) {
   if (release.execute_path == ExecutePath::kInline) {
     return ParseBatch(pool, release, message, sizeof(wire::Message), with_handles);
   }

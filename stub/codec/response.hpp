@@ -23,8 +23,8 @@ ResponseBatchValue ReadResponseBatch(Pool* pool, const Release& release, Handle 
 
 // ExecuteResponse: the handle to push (a message that contains or names the batch).
 Handle WriteExecuteResponse(Pool* pool, const Release& release, const ResponseBatchValue& batch, Refs* keep);
-// `with_handles`: false for the bare batch of the releases that send every response on its own, whose batch_size
-// is uninitialised.
+// `with_handles`: false for the bare batch of the releases that send every response on its own, whose
+// batch_size is uninitialised.
 ResponseBatchValue ReadExecuteResponse(Pool* pool, const Release& release, Handle message, bool with_handles);
 
 }  // namespace wb

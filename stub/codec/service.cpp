@@ -177,7 +177,8 @@ Ref NewModelLoaderMessage(Pool* pool, Handle message) {
   return ref;
 }
 
-Ref NewResponseSend(Pool* pool, std::int64_t request, std::int64_t factory, Handle response, std::uint32_t flags) {
+Ref NewResponseSend(Pool* pool, std::int64_t request, std::int64_t factory, Handle response,
+                    std::uint32_t flags) {
   Ref ref = NewBlocking<wire::ResponseSend>(pool, true);
   auto* data = ref.as<wire::ResponseSend>();
   data->request_address = request;

@@ -57,6 +57,7 @@ ModelLoaderValue ReadModelLoader(Pool* pool, Handle handle);
 Ref NewModelLoaderMessage(Pool* pool, Handle message);
 
 // Response-send message; `response` may be 0 (flags only).
-Ref NewResponseSend(Pool* pool, std::int64_t request, std::int64_t factory, Handle response, std::uint32_t flags);
+Ref NewResponseSend(Pool* pool, std::int64_t request, std::int64_t factory, Handle response,
+                    std::uint32_t flags);
 
 }  // namespace wb

@@ -6,13 +6,14 @@ namespace wb {
 
 namespace {
 
-// Embedded data begins wherever the name ends. Above this size it is worth a block of its own, in which data is
-// aligned for every datatype (views, DLPack, vector instructions).
+// Embedded data begins wherever the name ends. Above this size it is worth a block of its own, in which data
+// is aligned for every datatype (views, DLPack, vector instructions).
 constexpr std::size_t kSeparateFrom = 512;
 constexpr std::size_t kElementAlignment = 8;
 
 std::size_t HeaderSize(const TensorValue& tensor) {
-  return sizeof(wire::Tensor) + tensor.dims.size() * sizeof(std::int64_t) + sizeof(wire::String) + tensor.name.size();
+  return sizeof(wire::Tensor) + tensor.dims.size() * sizeof(std::int64_t) + sizeof(wire::String) +
+         tensor.name.size();
 }
 
 void FillMemory(char* at, const TensorValue& tensor) {
@@ -99,7 +100,8 @@ TensorValue ReadTensor(const std::shared_ptr<Pool>& pool, Handle handle) {
   wire::String name;
   std::memcpy(&name, at + offset, sizeof(name));
   offset += sizeof(name);
-  if (name.length > pool->Capacity()) throw RegionBroken("a tensor's name in shared memory has an impossible length");
+  if (name.length > pool->Capacity())
+    throw RegionBroken("a tensor's name in shared memory has an impossible length");
   at = pool->At(handle, offset + name.length);
   tensor.name.assign(at + offset, name.length);
   offset += name.length;
@@ -110,14 +112,16 @@ TensorValue ReadTensor(const std::shared_ptr<Pool>& pool, Handle handle) {
   if (header.memory == 0) {
     memory_at = pool->At(handle, offset + sizeof(memory)) + offset;
     std::memcpy(&memory, memory_at, sizeof(memory));
-    if (memory.byte_size > pool->Capacity()) throw RegionBroken("a tensor in shared memory has an impossible size");
+    if (memory.byte_size > pool->Capacity())
+      throw RegionBroken("a tensor in shared memory has an impossible size");
     pool->At(handle, offset + sizeof(memory) + memory.byte_size);
   } else {
     separate = pool->Load(header.memory);
     memory_at = pool->At(header.memory, sizeof(memory));
     std::memcpy(&memory, memory_at, sizeof(memory));
     if (memory.memory_type != static_cast<std::int32_t>(MemoryType::kGpu)) {
-      if (memory.byte_size > pool->Capacity()) throw RegionBroken("a tensor in shared memory has an impossible size");
+      if (memory.byte_size > pool->Capacity())
+        throw RegionBroken("a tensor in shared memory has an impossible size");
       pool->At(header.memory, sizeof(memory) + memory.byte_size);
     }
   }

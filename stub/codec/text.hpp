@@ -1,7 +1,7 @@
 // Strings, string maps and the error triple on the wire (protocol.md §5.1, §5.2, §5.5).
 //
-// Writers put every object they make into `keep`; the message stays valid as long as `keep` lives. Readers copy,
-// without touching counts: the writer holds the objects until it was answered.
+// Writers put every object they make into `keep`; the message stays valid as long as `keep` lives. Readers
+// copy, without touching counts: the writer holds the objects until it was answered.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Wire structures as data: names, offsets, sizes per release, for the inspector, the tests and the documentation.
+// Wire structures as data: names, offsets, sizes per release, for the inspector, the tests and the
+// documentation.
 #pragma once
 
 #include <cstddef>

@@ -1,9 +1,10 @@
 // Every structure that lies in shared memory, byte for byte as the releases of the Python backend have it
 // (protocol.md §3 to §5), x86_64 and aarch64 with glibc.
 //
-// Plain data only. Upstream derives its blocking messages from a common base and lets the derived fields start in
-// the base's tail padding; here each is written flat, so that offsets can be read off (and are asserted below).
-// Where a structure changed between releases both forms stand here, and releases.hpp says which one is in force.
+// Plain data only. Upstream derives its blocking messages from a common base and lets the derived fields
+// start in the base's tail padding; here each is written flat, so that offsets can be read off (and are
+// asserted below). Where a structure changed between releases both forms stand here, and releases.hpp says
+// which one is in force.
 #pragma once
 
 #include <pthread.h>
@@ -14,8 +15,8 @@
 
 namespace wb {
 
-// Distance in bytes from the start of the region; 0 means "none". Names the ownership header of an object, whose
-// payload starts kOwnershipHeader bytes later.
+// Distance in bytes from the start of the region; 0 means "none". Names the ownership header of an object,
+// whose payload starts kOwnershipHeader bytes later.
 using Handle = std::int64_t;
 
 namespace wire {
@@ -42,7 +43,7 @@ struct Control {
   bool parent_health;  // unused by everybody
   bool uses_env;
   bool decoupled;
-  bool has_user_readiness;  // padding before 26.03
+  bool has_user_readiness;              // padding before 26.03
   pthread_mutex_t parent_health_mutex;  // never initialised by upstream
   pthread_mutex_t stub_health_mutex;
   Handle stub_mq;

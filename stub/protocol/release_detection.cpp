@@ -1,7 +1,7 @@
 // Finding out which release a parent speaks; the wire does not say (protocol.md §9.3).
 //
-// The server's binaries do not hold their version as a string that could be searched for (seen with 24.07 and 24.10), so
-// the environment and the files of an installation are all there is.
+// The server's binaries do not hold their version as a string that could be searched for (seen with 24.07
+// and 24.10), so the environment and the files of an installation are all there is.
 #include <unistd.h>
 
 #include <climits>
@@ -75,7 +75,8 @@ DetectedRelease DetectRelease(const std::string& stub_directory, int parent_pid)
   }
   throw Error(
       "cannot tell which Triton release this server is.\n"
-      "hint: set TRITON_WORKBENCH_RELEASE=YY.MM in the server's environment, or write it into a file 'triton_release' "
+      "hint: set TRITON_WORKBENCH_RELEASE=YY.MM in the server's environment, or write it into a file "
+      "'triton_release' "
       "beside the stub");
 }
 

@@ -1,5 +1,5 @@
-// The one table of what differs between releases of the Python backend (protocol.md §9). The wire carries no version:
-// whoever starts a conversation must know the release.
+// The one table of what differs between releases of the Python backend (protocol.md §9). The wire carries no
+// version: whoever starts a conversation must know the release.
 #pragma once
 
 #include <cstddef>
@@ -41,13 +41,14 @@ struct Release {
 
 const std::vector<Release>& Releases();
 
-// Row for a release ("24.10") or server version ("2.51.0", "2.51.0dev"). Newer than the table: the newest row, and
-// *newer is set. Older than the table or unreadable: nullptr.
+// Row for a release ("24.10") or server version ("2.51.0", "2.51.0dev"). Newer than the table: the newest
+// row, and *newer is set. Older than the table or unreadable: nullptr.
 const Release* FindRelease(std::string_view name_or_version, bool* newer = nullptr);
 
-// Which release a stub started by `parent_pid` has to speak. Sources, in this order: TRITON_WORKBENCH_RELEASE; a file
-// "triton_release" in `stub_directory`; NVIDIA_TRITON_SERVER_VERSION and TRITON_SERVER_VERSION, which the server's images
-// set; the TRITON_VERSION file of the parent's installation. Throws Error that says how to set it.
+// Which release a stub started by `parent_pid` has to speak. Sources, in this order:
+// TRITON_WORKBENCH_RELEASE; a file "triton_release" in `stub_directory`; NVIDIA_TRITON_SERVER_VERSION and
+// TRITON_SERVER_VERSION, which the server's images set; the TRITON_VERSION file of the parent's installation.
+// Throws Error that says how to set it.
 struct DetectedRelease {
   const Release* release;
   std::string text;    // as found

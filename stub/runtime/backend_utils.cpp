@@ -37,8 +37,9 @@ void CreateBackendUtils(Stub* stub) {
   BindInference(module, stub);
   BindServices(module, stub);
   py::class_<SharedMemory>(module, "SharedMemory")
-      .def("free_memory", [](const SharedMemory& memory) { return memory.stub->pool()->FreeBytes(); },
-           "Bytes free in this instance's region.");
+      .def(
+          "free_memory", [](const SharedMemory& memory) { return memory.stub->pool()->FreeBytes(); },
+          "Bytes free in this instance's region.");
   module.attr("shared_memory") = SharedMemory{stub};
   py::module_::import("sys").attr("modules")[kModule] = module;
 }

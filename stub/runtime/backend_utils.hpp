@@ -1,5 +1,5 @@
-// The compiled half of pb_utils: module c_python_backend_utils, made for one stub (its release decides which members
-// exist) and grafted on triton_python_backend_utils.
+// The compiled half of pb_utils: module c_python_backend_utils, made for one stub (its release decides which
+// members exist) and grafted on triton_python_backend_utils.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -66,7 +66,8 @@ void BindMemory(py::module_& module) {
       .export_values();
   py::class_<PreferredMemory, std::shared_ptr<PreferredMemory>>(module, "PreferredMemory")
       .def(py::init([](PreferredType type, std::int64_t device) {
-             return std::make_shared<PreferredMemory>(PreferredMemory{static_cast<std::int32_t>(type), device});
+             return std::make_shared<PreferredMemory>(
+                 PreferredMemory{static_cast<std::int32_t>(type), device});
            }),
            py::arg("preferred_memory_type").none(false), py::arg("preferred_device_id").none(false) = 0);
   py::class_<TraceValue, std::shared_ptr<TraceValue>>(module, "InferenceTrace")
@@ -100,7 +101,8 @@ void BindResponse(py::module_& module, const Release& release) {
       .def("error", &PyResponse::error);
 
   py::class_<ResponseSender, std::shared_ptr<ResponseSender>>(module, "InferenceResponseSender")
-      .def("send", &ResponseSender::Send, py::arg("response") = std::shared_ptr<PyResponse>(), py::arg("flags") = 0)
+      .def("send", &ResponseSender::Send, py::arg("response") = std::shared_ptr<PyResponse>(),
+           py::arg("flags") = 0)
       .def("is_cancelled", &ResponseSender::IsCancelled);
 
   py::class_<ResponseIterator, std::shared_ptr<ResponseIterator>> iterator(module, "ResponseIterator");
@@ -151,14 +153,16 @@ void BindRequest(py::module_& module, Stub* stub) {
              value.parameters = ParametersToJson(parameters);
              return std::make_shared<PyRequest>(stub, std::move(value), std::move(inputs));
            }),
-           py::arg("request_id").none(false) = "", py::arg("correlation_id") = 0, py::arg("inputs").none(false),
-           py::arg("requested_output_names").none(false), py::arg("model_name").none(false),
-           py::arg("model_version").none(false) = -1, py::arg("flags").none(false) = 0,
-           py::arg("timeout").none(false) = 0, py::arg("preferred_memory").none(false) = PreferredMemory{},
+           py::arg("request_id").none(false) = "", py::arg("correlation_id") = 0,
+           py::arg("inputs").none(false), py::arg("requested_output_names").none(false),
+           py::arg("model_name").none(false), py::arg("model_version").none(false) = -1,
+           py::arg("flags").none(false) = 0, py::arg("timeout").none(false) = 0,
+           py::arg("preferred_memory").none(false) = PreferredMemory{},
            py::arg("trace").none(false) = TraceValue{}, py::arg("parameters") = py::none())
       .def("inputs", &PyRequest::inputs)
       .def("request_id", [](const PyRequest& self) { return self.value().id; })
-      .def("correlation_id", [](const PyRequest& self) { return FromCorrelationId(self.value().correlation_id); })
+      .def("correlation_id",
+           [](const PyRequest& self) { return FromCorrelationId(self.value().correlation_id); })
       .def("requested_output_names",
            [](const PyRequest& self) {
              const auto& names = self.value().requested_outputs;

@@ -52,7 +52,8 @@ void BindLogger(py::module_& module, Stub* stub) {
 template <typename Call>
 auto Ask(Stub* stub, const std::string& prefix, Call call) -> decltype(call()) {
   if (!stub->services_up()) {
-    throw ModelException(prefix + "the server can be reached from 'initialize', 'execute' and 'finalize' only.");
+    throw ModelException(prefix +
+                         "the server can be reached from 'initialize', 'execute' and 'finalize' only.");
   }
   py::gil_scoped_release release;
   try {
@@ -71,13 +72,13 @@ class Metric {
  public:
   Metric(Stub* stub, std::shared_ptr<bool> family_alive, MetricValue value)
       : stub_(stub), family_alive_(std::move(family_alive)), value_(std::move(value)) {
-    Ask(stub_, "Error when creating Metric: ", [&] { return stub_->link().Metric(Command::kMetricNew, &value_); });
+    Ask(stub_,
+        "Error when creating Metric: ", [&] { return stub_->link().Metric(Command::kMetricNew, &value_); });
   }
   ~Metric() {
     if (!stub_->services_up() || !*family_alive_) return;
-    stub_->jobs().Push([stub = stub_, value = value_]() mutable {
-      stub->link().Metric(Command::kMetricDelete, &value);
-    });
+    stub_->jobs().Push(
+        [stub = stub_, value = value_]() mutable { stub->link().Metric(Command::kMetricDelete, &value); });
   }
   Metric(const Metric&) = delete;
   Metric& operator=(const Metric&) = delete;
@@ -85,10 +86,11 @@ class Metric {
   double Operate(Command command, const char* verb, double operand) {
     const std::string prefix = std::string("Failed to ") + verb + " metric value: ";
     if (!*family_alive_) {
-      throw ModelException(prefix +
-                           "Invalid metric operation as the corresponding 'MetricFamily' has been deleted. The "
-                           "'MetricFamily' object should be deleted AFTER its corresponding 'Metric' objects have "
-                           "been deleted.");
+      throw ModelException(
+          prefix +
+          "Invalid metric operation as the corresponding 'MetricFamily' has been deleted. The "
+          "'MetricFamily' object should be deleted AFTER its corresponding 'Metric' objects have "
+          "been deleted.");
     }
     MetricValue value = value_;
     value.operation_value = operand;
@@ -108,8 +110,9 @@ class Family {
     value_.name = name;
     value_.description = description;
     value_.kind = kind;
-    Ask(stub_, "Error when creating MetricFamily: ",
-        [&] { stub_->link().MetricFamily(Command::kMetricFamilyNew, &value_); });
+    Ask(stub_, "Error when creating MetricFamily: ", [&] {
+      stub_->link().MetricFamily(Command::kMetricFamilyNew, &value_);
+    });
   }
   ~Family() {
     *alive_ = false;
@@ -152,7 +155,8 @@ class Family {
 void BindMetrics(py::module_& module, Stub* stub) {
   py::class_<Metric, std::shared_ptr<Metric>> metric(module, "Metric");
   metric
-      .def("increment", [](Metric& self, double x) { self.Operate(Command::kMetricIncrement, "increment", x); })
+      .def("increment",
+           [](Metric& self, double x) { self.Operate(Command::kMetricIncrement, "increment", x); })
       .def("set", [](Metric& self, double x) { self.Operate(Command::kMetricSet, "set", x); })
       .def("value", [](Metric& self) { return self.Operate(Command::kMetricValue, "get", 0); });
   py::class_<Family, std::shared_ptr<Family>> family(module, "MetricFamily");
@@ -161,20 +165,23 @@ void BindMetrics(py::module_& module, Stub* stub) {
   const bool histogram = stub->release().has_histogram;
   if (histogram) {
     kind.value("HISTOGRAM", MetricKind::kHistogram);
-    metric.def("observe", [](Metric& self, double x) { self.Operate(Command::kMetricObserve, "observe", x); });
+    metric.def("observe",
+               [](Metric& self, double x) { self.Operate(Command::kMetricObserve, "observe", x); });
   }
   kind.export_values();
   for (const char* name : {"COUNTER", "GAUGE"}) family.attr(name) = kind.attr(name);
   if (histogram) family.attr("HISTOGRAM") = kind.attr("HISTOGRAM");
-  family.def(py::init([stub](const std::string& name, const std::string& description, MetricKind metric_kind) {
-               return std::make_shared<Family>(stub, name, description, metric_kind);
-             }),
-             py::arg("name").none(false), py::arg("description").none(false), py::arg("kind").none(false));
+  family.def(
+      py::init([stub](const std::string& name, const std::string& description, MetricKind metric_kind) {
+        return std::make_shared<Family>(stub, name, description, metric_kind);
+      }),
+      py::arg("name").none(false), py::arg("description").none(false), py::arg("kind").none(false));
   if (histogram) {
     family.def("Metric", &Family::NewMetric, py::arg("labels") = py::none(), py::arg("buckets") = py::none());
   } else {
     family.def(
-        "Metric", [](const Family& self, const py::object& labels) { return self.NewMetric(labels, py::none()); },
+        "Metric",
+        [](const Family& self, const py::object& labels) { return self.NewMetric(labels, py::none()); },
         py::arg("labels") = py::none());
   }
 }
@@ -215,7 +222,8 @@ void BindModelControl(py::module_& module, Stub* stub) {
         ModelLoaderValue value;
         value.name = name;
         value.unload_dependents = dependents;
-        Ask(stub, "Failed to unload model: ", [&] { return stub->link().Control(Command::kUnloadModel, value); });
+        Ask(stub,
+            "Failed to unload model: ", [&] { return stub->link().Control(Command::kUnloadModel, value); });
       },
       py::arg("model_name").none(false), py::arg("unload_dependents").none(false) = false);
   module.def(
@@ -224,8 +232,9 @@ void BindModelControl(py::module_& module, Stub* stub) {
         ModelLoaderValue value;
         value.name = name;
         value.version = version;
-        return Ask(stub, "Failed to check model readiness: ",
-                   [&] { return stub->link().Control(Command::kModelReadiness, value); });
+        return Ask(stub, "Failed to check model readiness: ", [&] {
+          return stub->link().Control(Command::kModelReadiness, value);
+        });
       },
       py::arg("model_name").none(false), py::arg("model_version").none(false) = "");
 }

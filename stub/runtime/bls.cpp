@@ -105,8 +105,12 @@ void PushReceiver::Run() {
 void PushReceiver::Dispatch(Handle handle) {
   const Envelope envelope = Envelope::Load(stub_->pool(), stub_->release(), handle);
   switch (envelope.command()) {
-    case Command::kInferStreamExecResponse: TakeStreamResponse(envelope); break;
-    case Command::kCudaPoolInitialize: RefuseCudaPool(envelope); break;
+    case Command::kInferStreamExecResponse:
+      TakeStreamResponse(envelope);
+      break;
+    case Command::kCudaPoolInitialize:
+      RefuseCudaPool(envelope);
+      break;
     case Command::kUserReadiness:
       // The model's function may take seconds, and this thread also carries BLS responses.
       std::thread([this, handle, held = std::make_shared<Ref>(stub_->pool()->Load(handle))] {
@@ -158,7 +162,8 @@ void PushReceiver::RefuseCudaPool(const Envelope& envelope) {
   message->has_error = true;
   message->waiting_on_stub = true;
   pthread_cond_broadcast(envelope.condition());
-  Await(envelope.condition(), envelope.mutex(), Watch{}, "the parent", [&] { return !message->waiting_on_stub; });
+  Await(envelope.condition(), envelope.mutex(), Watch{}, "the parent",
+        [&] { return !message->waiting_on_stub; });
 }
 
 void PushReceiver::AnswerReadiness(Handle handle) {
@@ -180,7 +185,8 @@ void PushReceiver::AnswerReadiness(Handle handle) {
   Watch watch;
   watch.deadline = Deadline::AfterSeconds(5);
   try {
-    Await(envelope.condition(), envelope.mutex(), watch, "the parent", [&] { return !message->waiting_on_stub; });
+    Await(envelope.condition(), envelope.mutex(), watch, "the parent",
+          [&] { return !message->waiting_on_stub; });
   } catch (const TimedOut&) {
     // The parent gave up on this query; its late answer stays in the message for whoever still waits.
   }

@@ -37,7 +37,8 @@ class ResponseIterator {
   bool at_end_ = false;
 };
 
-// Serves the parent's pushes (queue p2s) until it is told to stop; runs on a thread of its own, without the GIL.
+// Serves the parent's pushes (queue p2s) until it is told to stop; runs on a thread of its own, without the
+// GIL.
 class PushReceiver {
  public:
   explicit PushReceiver(Stub* stub) : stub_(stub) {}

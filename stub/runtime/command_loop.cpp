@@ -24,14 +24,21 @@ void CommandLoop::Run() {
 
 bool CommandLoop::Dispatch(Envelope* command) {
   switch (command->command()) {
-    case Command::kAutoCompleteRequest: return AutoComplete(*command);
-    case Command::kInitializeRequest: return Initialize(*command);
-    case Command::kExecuteRequest: Execute(*command); return true;
+    case Command::kAutoCompleteRequest:
+      return AutoComplete(*command);
+    case Command::kInitializeRequest:
+      return Initialize(*command);
+    case Command::kExecuteRequest:
+      Execute(*command);
+      return true;
     case Command::kLoadGpuBuffers:
-      // This stub never announces outputs in GPU memory, so there is nothing to copy; the answer is owed all the same.
+      // This stub never announces outputs in GPU memory, so there is nothing to copy; the answer is owed all
+      // the same.
       stub_->link().Answer(0);
       return true;
-    case Command::kFinalizeRequest: Finalize(command); return false;
+    case Command::kFinalizeRequest:
+      Finalize(command);
+      return false;
     default:
       WB_STUB_LOG(*stub_, LogLevel::kError,
                   "unexpected message " + std::string(Name(command->command())) + " from the parent");

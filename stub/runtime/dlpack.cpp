@@ -41,20 +41,26 @@ enum DlCode : std::uint8_t { kInt = 0, kUint = 1, kFloat = 2, kBfloat = 4, kBool
 DlDataType ToDl(DataType type) {
   const auto bits = static_cast<std::uint8_t>(Info(type).element_size * 8);
   switch (type) {
-    case DataType::kBool: return {kBool, bits, 1};
+    case DataType::kBool:
+      return {kBool, bits, 1};
     case DataType::kUint8:
     case DataType::kUint16:
     case DataType::kUint32:
-    case DataType::kUint64: return {kUint, bits, 1};
+    case DataType::kUint64:
+      return {kUint, bits, 1};
     case DataType::kInt8:
     case DataType::kInt16:
     case DataType::kInt32:
-    case DataType::kInt64: return {kInt, bits, 1};
+    case DataType::kInt64:
+      return {kInt, bits, 1};
     case DataType::kFp16:
     case DataType::kFp32:
-    case DataType::kFp64: return {kFloat, bits, 1};
-    case DataType::kBf16: return {kBfloat, bits, 1};
-    case DataType::kBytes: throw ModelException("DLPack does not have support for string tensors.");
+    case DataType::kFp64:
+      return {kFloat, bits, 1};
+    case DataType::kBf16:
+      return {kBfloat, bits, 1};
+    case DataType::kBytes:
+      throw ModelException("DLPack does not have support for string tensors.");
     default:
       throw ModelException("DType code \"" + std::to_string(static_cast<int>(type)) + "\" is not supported.");
   }
@@ -66,8 +72,10 @@ DataType FromDl(const DlDataType& type) {
   }
   if (type.lanes != 1) return DataType::kInvalid;
   switch (type.code) {
-    case kBool: return type.bits == 8 ? DataType::kBool : DataType::kInvalid;
-    case kBfloat: return DataType::kBf16;
+    case kBool:
+      return type.bits == 8 ? DataType::kBool : DataType::kInvalid;
+    case kBfloat:
+      return DataType::kBf16;
     case kInt:
       return type.bits == 8    ? DataType::kInt8
              : type.bits == 16 ? DataType::kInt16
@@ -85,7 +93,8 @@ DataType FromDl(const DlDataType& type) {
              : type.bits == 32 ? DataType::kFp32
              : type.bits == 64 ? DataType::kFp64
                                : DataType::kInvalid;
-    default: return DataType::kInvalid;
+    default:
+      return DataType::kInvalid;
   }
 }
 
@@ -96,8 +105,8 @@ struct Export {
   py::object tensor;  // the model's own object: its references can be counted
 };
 
-// Consumers may call this on any thread, without the GIL, and even while the interpreter ends: then the process's end
-// frees what is left.
+// Consumers may call this on any thread, without the GIL, and even while the interpreter ends: then the
+// process's end frees what is left.
 void DeleteExport(DlManagedTensor* managed) {
   if (!Py_IsInitialized()) return;
   py::gil_scoped_acquire acquire;
@@ -117,7 +126,8 @@ void CheckContiguous(const DlTensor& tensor) {
     if (tensor.shape[i] == 0) return;  // no elements, no order
     if (tensor.shape[i] != 1 && tensor.strides[i] != expected) {
       throw ModelException(
-          "DLPack tensor is not contiguous. Only contiguous DLPack tensors that are stored in C-Order are supported.");
+          "DLPack tensor is not contiguous. Only contiguous DLPack tensors that are stored in C-Order are "
+          "supported.");
     }
     expected *= tensor.shape[i];
   }
@@ -132,7 +142,8 @@ py::capsule TakeCapsule(const py::object& object) {
   }
   const auto device = object.attr("__dlpack_device__")().cast<py::tuple>();
   if (device[0].cast<int>() == kDlCuda) {
-    throw ModelException("DLPack capsule passed pointer to memory allocated on GPU device, when GPU is not available");
+    throw ModelException(
+        "DLPack capsule passed pointer to memory allocated on GPU device, when GPU is not available");
   }
   return py::capsule(object.attr("__dlpack__")());
 }
@@ -162,22 +173,27 @@ py::capsule ExportDlpack(std::shared_ptr<PyTensor> tensor) {
 TensorValue ImportDlpack(const py::object& object) {
   const py::capsule capsule = TakeCapsule(object);
   if (!PyCapsule_IsValid(capsule.ptr(), kFresh)) {
-    throw ModelException(PyCapsule_IsValid(capsule.ptr(), kUsed)
-                             ? "DLPack capsule was consumed already; ask the tensor for a new one"
-                             : "Provided tensor is not supported. Tensor must be a DLPack capsule or have `__dlpack__` "
-                               "and `__dlpack_device__` attributes");
+    throw ModelException(
+        PyCapsule_IsValid(capsule.ptr(), kUsed)
+            ? "DLPack capsule was consumed already; ask the tensor for a new one"
+            : "Provided tensor is not supported. Tensor must be a DLPack capsule or have `__dlpack__` "
+              "and `__dlpack_device__` attributes");
   }
   auto* managed = static_cast<DlManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), kFresh));
   const DlTensor& in = managed->tensor;
   TensorValue value;
   switch (in.device.type) {
-    case kDlCpu: break;
-    case kDlCudaHost: value.memory_type = MemoryType::kCpuPinned; break;
+    case kDlCpu:
+      break;
+    case kDlCudaHost:
+      value.memory_type = MemoryType::kCpuPinned;
+      break;
     case kDlCuda:
       throw ModelException(
           "DLPack capsule passed pointer to memory allocated on GPU device, when GPU is not available");
     default:
-      throw ModelException("DLDevice type " + std::to_string(in.device.type) + " is not supported by Python backend.");
+      throw ModelException("DLDevice type " + std::to_string(in.device.type) +
+                           " is not supported by Python backend.");
   }
   CheckContiguous(in);
   value.dtype = FromDl(in.dtype);

@@ -1,4 +1,5 @@
-// The private asyncio loop on which coroutines of a model run (pb_utils.md §1.5, §5.5). All calls need the GIL.
+// The private asyncio loop on which coroutines of a model run (pb_utils.md §1.5, §5.5). All calls need the
+// GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -19,15 +19,16 @@ std::string OwnDirectory() {
   return file.substr(0, file.rfind('/'));
 }
 
-// Like an interpreter started by hand: environment variables count, no arguments, and the prefix is that of the first
-// `python3` on PATH, so that an activated environment is found.
+// Like an interpreter started by hand: environment variables count, no arguments, and the prefix is that of
+// the first `python3` on PATH, so that an activated environment is found.
 bool StartInterpreter() {
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
   config.parse_argv = 0;
   config.install_signal_handlers = 0;
   const char* python = std::getenv("TRITON_WORKBENCH_PYTHON");
-  PyStatus status = PyConfig_SetBytesString(&config, &config.program_name, python && *python ? python : "python3");
+  PyStatus status =
+      PyConfig_SetBytesString(&config, &config.program_name, python && *python ? python : "python3");
   if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
   PyConfig_Clear(&config);
   if (!PyStatus_Exception(status)) return true;

@@ -104,7 +104,8 @@ ResponseBatchValue ModelInstance::Fail(const std::string& detail, const Requests
     if (request->sender()->closed()) batch.factories_deleted = true;
   }
   if (batch.factories_deleted) {
-    // The parent takes this flag for the whole batch: it answers none of it then, so the open ones are answered here.
+    // The parent takes this flag for the whole batch: it answers none of it then, so the open ones are
+    // answered here.
     py::gil_scoped_release release;
     for (const auto& request : requests) request->sender()->FailIfOpen(batch.error);
   }
@@ -147,22 +148,25 @@ void ModelInstance::CheckReturned(const py::object& returned, const Requests& re
   const auto responses = returned.cast<py::list>();
   if (responses.size() != requests.size()) {
     throw ModelError(
-        "Number of InferenceResponse objects do not match the number of InferenceRequest objects. InferenceRequest(s) "
+        "Number of InferenceResponse objects do not match the number of InferenceRequest objects. "
+        "InferenceRequest(s) "
         "size is:" +
-        std::to_string(requests.size()) + ", and InferenceResponse(s) size is:" + std::to_string(responses.size()) +
-        "\n");
+        std::to_string(requests.size()) +
+        ", and InferenceResponse(s) size is:" + std::to_string(responses.size()) + "\n");
   }
   for (std::size_t i = 0; i < responses.size(); ++i) {
     const py::handle entry = responses[i];
     if (requests[i]->rescheduled()) {
       if (!entry.is_none()) {
         throw ModelError(
-            "Expected a None object in the execute function return list for reschduled request, found type '" +
+            "Expected a None object in the execute function return list for reschduled request, found type "
+            "'" +
             TypeText(entry) + "'.");
       }
     } else if (!entry.is_none() && !py::isinstance<PyResponse>(entry)) {
-      throw ModelError("Expected an 'InferenceResponse' object in the execute function return list, found type '" +
-                       TypeText(entry) + "'.");
+      throw ModelError(
+          "Expected an 'InferenceResponse' object in the execute function return list, found type '" +
+          TypeText(entry) + "'.");
     }
   }
 }
@@ -186,18 +190,19 @@ ResponseBatchValue ModelInstance::Answer(const py::object& returned, const Reque
       if (sender->taken() || requests[i]->rescheduled() || sender->closed()) continue;
       responses[i] = std::make_shared<PyResponse>(ResponseValue{
           {},
-          ErrorValue{ErrorCode::kInternal,
-                     "execute of model '" + stub_->options().name + "' returned no response for request " +
-                         std::to_string(i + 1) + " of " + std::to_string(requests.size()) +
-                         " and took no response sender for it"},
+          ErrorValue{ErrorCode::kInternal, "execute of model '" + stub_->options().name +
+                                               "' returned no response for request " + std::to_string(i + 1) +
+                                               " of " + std::to_string(requests.size()) +
+                                               " and took no response sender for it"},
           "",
           0,
           true});
     } else if (sender->responses_sent() > 0) {
       // The client has its response already, and the rest of the batch is not to blame.
-      WB_STUB_LOG(*stub_, LogLevel::kError,
-                  "Failed to process the request(s) for model '" + stub_->options().name +
-                      "', message: Unable to send response. Non-decoupled model cannot send more than one response.");
+      WB_STUB_LOG(
+          *stub_, LogLevel::kError,
+          "Failed to process the request(s) for model '" + stub_->options().name +
+              "', message: Unable to send response. Non-decoupled model cannot send more than one response.");
       responses[i] = nullptr;
       continue;
     }

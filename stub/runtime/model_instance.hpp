@@ -26,7 +26,8 @@ class ModelInstance {
  public:
   explicit ModelInstance(Stub* stub) : stub_(stub) {}
 
-  // Puts the model's folders on sys.path, imports it, grafts the compiled classes on pb_utils. Throws ModelError.
+  // Puts the model's folders on sys.path, imports it, grafts the compiled classes on pb_utils. Throws
+  // ModelError.
   void Import();
   // The configuration after the model's auto_complete_config, or unchanged. Throws ModelError.
   std::string AutoComplete(const std::string& config_json);

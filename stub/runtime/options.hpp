@@ -11,11 +11,11 @@
 namespace wb {
 
 struct Options {
-  std::string model_file;         // as given: <repository>/<model>/<version>/<file>
+  std::string model_file;  // as given: <repository>/<model>/<version>/<file>
   std::string region_name;
   std::size_t region_growth = 0;  // bytes
   pid_t parent_pid = 0;
-  std::string python_lib;         // folder of triton_python_backend_utils.py
+  std::string python_lib;  // folder of triton_python_backend_utils.py
   Handle control = 0;
   std::string name;               // instance name; model name for auto-complete
   std::string runtime_model_dir;  // empty: DEFAULT
@@ -24,7 +24,7 @@ struct Options {
   std::string version_dir;  // <repository>/<model>/<version>: what get_model_dir() reports
   std::string model_dir;    // <repository>/<model>
   std::string version;
-  std::string model_path;   // the file that is really imported
+  std::string model_path;  // the file that is really imported
 
   bool is_python_based() const { return !runtime_model_dir.empty(); }
 };

@@ -12,8 +12,8 @@ namespace wb {
 
 namespace {
 
-// What the parent wrote into the error triple of a metrics or model-control message. Read while the lock is still
-// held and the parent still waits: once it is let go, the parent may free the text.
+// What the parent wrote into the error triple of a metrics or model-control message. Read while the lock is
+// still held and the parent still waits: once it is let go, the parent may free the text.
 template <typename Message>
 std::string TakeError(Pool* pool, const Message& message, const char* fallback) {
   if (!message.has_error) return {};
@@ -39,7 +39,8 @@ Envelope ParentLink::NextCommand() { return Envelope::Load(pool_.get(), release_
 
 namespace {
 
-// Pattern A: two phases on the payload's own mutex and condition. `read` runs between them, with the parent waiting.
+// Pattern A: two phases on the payload's own mutex and condition. `read` runs between them, with the parent
+// waiting.
 template <typename Message, typename Read>
 void TwoPhase(Queue* queue, const Envelope& envelope, Message* message, Read read) {
   SharedLock lock(&message->mu);
@@ -73,7 +74,8 @@ void ParentLink::Cleanup(Command command, std::uint64_t id) {
 bool ParentLink::IsCancelled(std::int64_t factory, std::int64_t request) {
   Ref payload = NewIsCancelled(pool_.get(), factory, request);
   auto* data = payload.as<wire::IsCancelled>();
-  const Envelope envelope = Envelope::Create(pool_.get(), release_, Command::kIsCancelled, payload.handle(), false);
+  const Envelope envelope =
+      Envelope::Create(pool_.get(), release_, Command::kIsCancelled, payload.handle(), false);
   bool cancelled = false;
   TwoPhase(&s2p_, envelope, data, [&] { cancelled = data->is_cancelled; });
   return cancelled;
@@ -81,7 +83,8 @@ bool ParentLink::IsCancelled(std::int64_t factory, std::int64_t request) {
 
 void ParentLink::CancelBls(std::uint64_t id) {
   Ref payload = NewCancelBls(pool_.get(), id);
-  const Envelope envelope = Envelope::Create(pool_.get(), release_, Command::kCancelBls, payload.handle(), false);
+  const Envelope envelope =
+      Envelope::Create(pool_.get(), release_, Command::kCancelBls, payload.handle(), false);
   TwoPhase(&s2p_, envelope, payload.as<wire::CancelBls>(), [] {});
 }
 
@@ -129,10 +132,12 @@ bool ParentLink::Control(Command command, const ModelLoaderValue& value) {
   return ready;
 }
 
-void ParentLink::SendResponse(std::int64_t request, std::int64_t factory, Handle response, std::uint32_t flags) {
+void ParentLink::SendResponse(std::int64_t request, std::int64_t factory, Handle response,
+                              std::uint32_t flags) {
   Ref payload = NewResponseSend(pool_.get(), request, factory, response, flags);
   auto* data = payload.as<wire::ResponseSend>();
-  const Envelope envelope = Envelope::Create(pool_.get(), release_, Command::kResponseSend, payload.handle(), false);
+  const Envelope envelope =
+      Envelope::Create(pool_.get(), release_, Command::kResponseSend, payload.handle(), false);
   std::string error;
   {
     SharedLock lock(&data->mu);

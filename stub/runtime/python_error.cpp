@@ -4,7 +4,8 @@ namespace wb {
 
 namespace {
 
-// The script that runs this module, where there is one. Compared only, never used: it outlives the stub's loop.
+// The script that runs this module, where there is one. Compared only, never used: it outlives the stub's
+// loop.
 const PyFrameObject* outermost_frame = nullptr;
 
 std::string Text(const py::handle& object) {
@@ -24,14 +25,14 @@ std::string WireText(const py::handle& exception) {
   py::object traceback = py::getattr(exception, "__traceback__", py::none());
   if (traceback.is_none()) return text;
   while (!traceback.attr("tb_next").is_none()) traceback = traceback.attr("tb_next");
-  // Not the traceback's own entries: upstream follows the callers of the innermost frame, which shows the import
-  // machinery and leaves out whoever awaited a coroutine.
+  // Not the traceback's own entries: upstream follows the callers of the innermost frame, which shows the
+  // import machinery and leaves out whoever awaited a coroutine.
   text += "\n\nAt:\n";
   py::object frame = traceback.attr("tb_frame");
   while (!frame.is_none() && reinterpret_cast<PyFrameObject*>(frame.ptr()) != outermost_frame) {
     const py::object code = frame.attr("f_code");
-    text += "  " + Text(code.attr("co_filename")) + "(" + Text(frame.attr("f_lineno")) + "): " +
-            Text(code.attr("co_name")) + "\n";
+    text += "  " + Text(code.attr("co_filename")) + "(" + Text(frame.attr("f_lineno")) +
+            "): " + Text(code.attr("co_name")) + "\n";
     frame = frame.attr("f_back");
   }
   return text;

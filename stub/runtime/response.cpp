@@ -11,13 +11,16 @@ std::string ParametersToJson(const py::object& parameters) {
   const auto type_text = [](const py::handle& object) {
     return py::str(py::type::of(object)).cast<std::string>();
   };
-  if (!py::isinstance<py::dict>(parameters)) throw ModelException("Expect dict, got " + type_text(parameters));
+  if (!py::isinstance<py::dict>(parameters))
+    throw ModelException("Expect dict, got " + type_text(parameters));
   for (const auto& [key, value] : parameters.cast<py::dict>()) {
     if (!py::isinstance<py::str>(key)) {
       throw ModelException("Expect parameters keys to have type str, found type " + type_text(key));
     }
-    if (!py::isinstance<py::bool_>(value) && !py::isinstance<py::int_>(value) && !py::isinstance<py::str>(value)) {
-      throw ModelException("Expect parameters values to have type bool/int/str, found type " + type_text(value));
+    if (!py::isinstance<py::bool_>(value) && !py::isinstance<py::int_>(value) &&
+        !py::isinstance<py::str>(value)) {
+      throw ModelException("Expect parameters values to have type bool/int/str, found type " +
+                           type_text(value));
     }
   }
   return py::module_::import("json").attr("dumps")(parameters).cast<std::string>();
@@ -37,7 +40,9 @@ PyResponse::PyResponse(ResponseValue value) : parameters_(std::move(value.parame
 }
 
 void PyResponse::Prune(const std::set<std::string>& requested) {
-  const auto unwanted = [&](const std::shared_ptr<PyTensor>& tensor) { return requested.count(tensor->name()) == 0; };
+  const auto unwanted = [&](const std::shared_ptr<PyTensor>& tensor) {
+    return requested.count(tensor->name()) == 0;
+  };
   tensors_.erase(std::remove_if(tensors_.begin(), tensors_.end(), unwanted), tensors_.end());
 }
 

@@ -25,7 +25,8 @@ void ResponseSender::Send(const std::shared_ptr<PyResponse>& response, std::uint
     throw ModelException("Unable to send response. Unsupported flag provided.");
   }
   if (flags == 0 && !response) {
-    throw ModelException("Inference Response object must be provided when the response flags is set to zero.");
+    throw ModelException(
+        "Inference Response object must be provided when the response flags is set to zero.");
   }
   if (identity_.request == 0 && identity_.factory == 0) {
     throw ModelException(
@@ -35,11 +36,13 @@ void ResponseSender::Send(const std::shared_ptr<PyResponse>& response, std::uint
     std::lock_guard<std::mutex> lock(mutex_);
     if (!stub_->decoupled()) {
       if (response && responses_sent_ > 0) {
-        throw ModelException("Unable to send response. Non-decoupled model cannot send more than one response.");
+        throw ModelException(
+            "Unable to send response. Non-decoupled model cannot send more than one response.");
       }
       if (!response && flags == kResponseFinal && responses_sent_ == 0 && !closed_) {
         throw ModelException(
-            "Unable to send response. Non-decoupled model cannot send complete final before sending a response.");
+            "Unable to send response. Non-decoupled model cannot send complete final before sending a "
+            "response.");
       }
     }
     if (closed_) throw ModelException("Unable to send response. Response sender has been closed.");
@@ -96,7 +99,8 @@ void ResponseSender::FailIfOpen(const std::string& message) {
 void ResponseSender::CloseByParent() {
   std::lock_guard<std::mutex> lock(mutex_);
   closed_ = true;
-  if (stub_->release().services_on_s2p) factory_settled_ = true;  // before, only a clean-up message deletes it
+  if (stub_->release().services_on_s2p)
+    factory_settled_ = true;  // before, only a clean-up message deletes it
 }
 
 bool ResponseSender::closed() {

@@ -1,4 +1,5 @@
-// Answering a request from anywhere at any time: what a model knows as InferenceResponseSender (pb_utils.md §5).
+// Answering a request from anywhere at any time: what a model knows as InferenceResponseSender (pb_utils.md
+// §5).
 #pragma once
 
 #include <memory>
@@ -28,8 +29,8 @@ class ResponseSender {
   // Called by the model, with the GIL.
   bool IsCancelled();
 
-  // The parent answers the request itself (a returned response, a failed batch): nothing may be sent any more, and
-  // the factory is the parent's.
+  // The parent answers the request itself (a returned response, a failed batch): nothing may be sent any
+  // more, and the factory is the parent's.
   void CloseByParent();
   // As a response returned from execute, for releases that send every response on its own. GIL not held.
   void SendReturned(Handle response);

@@ -36,8 +36,9 @@ void Stub::LogToStderr(LogLevel level, const std::string& file, int line, const 
   tm utc{};
   gmtime_r(&now.tv_sec, &utc);
   std::fprintf(stderr, "%c%02d%02d %02d:%02d:%02d.%06ld %d %s:%d]  %s\n", kLetters[static_cast<int>(level)],
-               utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, static_cast<long>(now.tv_usec),
-               static_cast<int>(getpid()), file.substr(file.rfind('/') + 1).c_str(), line, message.c_str());
+               utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+               static_cast<long>(now.tv_usec), static_cast<int>(getpid()),
+               file.substr(file.rfind('/') + 1).c_str(), line, message.c_str());
   std::fflush(stderr);
 }
 

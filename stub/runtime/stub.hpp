@@ -31,8 +31,8 @@ struct ResponseStream {
   std::deque<ResponseValue> arrived;
 };
 
-// Streams by the id the parent gave them. Either side of a stream may come first: the calling thread with the first
-// response, or the push thread with the second.
+// Streams by the id the parent gave them. Either side of a stream may come first: the calling thread with the
+// first response, or the push thread with the second.
 class StreamTable {
  public:
   std::shared_ptr<ResponseStream> Get(std::uint64_t id);

@@ -18,32 +18,35 @@ namespace {
 
 void Ignore(int) {}
 
-// The parent asks a stub to finish, or kills it. Ctrl-C in a terminal reaches the whole group of processes and must
-// not end a model that still serves.
+// The parent asks a stub to finish, or kills it. Ctrl-C in a terminal reaches the whole group of processes
+// and must not end a model that still serves.
 void IgnoreInterrupts() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = &Ignore;
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 
-// With an execution environment the parent put the environment's libraries first, for this program's loader only:
-// the model and its children are to see the original value.
+// With an execution environment the parent put the environment's libraries first, for this program's loader
+// only: the model and its children are to see the original value.
 void StripLibraryPath() {
   const char* path = std::getenv("LD_LIBRARY_PATH");
   const std::string text = path ? path : "";
   const auto colon = text.find(':');
   if (colon == std::string::npos) {
-    throw Error("LD_LIBRARY_PATH must hold the execution environment's libraries first, found '" + text + "'");
+    throw Error("LD_LIBRARY_PATH must hold the execution environment's libraries first, found '" + text +
+                "'");
   }
   setenv("LD_LIBRARY_PATH", text.substr(colon + 1).c_str(), 1);
 }
 
-void Say(const std::string& message) { std::fprintf(stderr, "triton_python_backend_stub: %s\n", message.c_str()); }
+void Say(const std::string& message) {
+  std::fprintf(stderr, "triton_python_backend_stub: %s\n", message.c_str());
+}
 
-// Models make and drop arrays of the same sizes request after request. Kept by the process, their memory is not
-// mapped and zeroed by the kernel again each time, which costs more than copying the data.
+// Models make and drop arrays of the same sizes request after request. Kept by the process, their memory is
+// not mapped and zeroed by the kernel again each time, which costs more than copying the data.
 void KeepArrayMemory() {
   constexpr int kLargestKept = 32 << 20;  // the most glibc allows
   constexpr int kKeptInAll = 256 << 20;
@@ -60,8 +63,8 @@ void SettleInterpreter(bool library_path_changed) {
   if (library_path_changed) {
     py::module_::import("os").attr("environ")["LD_LIBRARY_PATH"] = std::getenv("LD_LIBRARY_PATH");
   }
-  // For the interpreter too: asyncio.run replaces a SIGINT handler that is the interpreter's own. Then ours again,
-  // since an ignored signal, unlike a handled one, stays ignored in the programs a model starts.
+  // For the interpreter too: asyncio.run replaces a SIGINT handler that is the interpreter's own. Then ours
+  // again, since an ignored signal, unlike a handled one, stays ignored in the programs a model starts.
   const auto signals = py::module_::import("signal");
   signals.attr("signal")(signals.attr("SIGINT"), signals.attr("SIG_IGN"));
   IgnoreInterrupts();
@@ -74,7 +77,8 @@ void SettleInterpreter(bool library_path_changed) {
 
 }  // namespace
 
-std::unique_ptr<Stub> PrepareStub(const std::vector<std::string>& arguments, const std::string& stub_directory) {
+std::unique_ptr<Stub> PrepareStub(const std::vector<std::string>& arguments,
+                                  const std::string& stub_directory) {
   try {
     if (arguments.empty()) {
       // Upstream's parent starts a stub once without arguments, to see whether it can be executed.
@@ -82,9 +86,10 @@ std::unique_ptr<Stub> PrepareStub(const std::vector<std::string>& arguments, con
       return nullptr;
     }
     Options options = ParseOptions(arguments);
-    struct stat info {};
+    struct stat info{};
     if (!options.is_python_based() && stat(options.model_file.c_str(), &info) != 0) {
-      throw Error("Failed to preinitialize Python stub: Python model file not found in '" + options.model_file + "'");
+      throw Error("Failed to preinitialize Python stub: Python model file not found in '" +
+                  options.model_file + "'");
     }
     const DetectedRelease detected = DetectRelease(stub_directory, options.parent_pid);
     const Release& release = *detected.release;

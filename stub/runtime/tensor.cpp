@@ -35,9 +35,11 @@ DataType DataTypeOf(const py::dtype& dtype) {
   if (order == '>') return DataType::kInvalid;
   const auto size = dtype.itemsize();
   switch (dtype.kind()) {
-    case 'b': return DataType::kBool;
+    case 'b':
+      return DataType::kBool;
     case 'O':
-    case 'S': return DataType::kBytes;
+    case 'S':
+      return DataType::kBytes;
     case 'u':
       return size == 1   ? DataType::kUint8
              : size == 2 ? DataType::kUint16
@@ -53,25 +55,39 @@ DataType DataTypeOf(const py::dtype& dtype) {
              : size == 4 ? DataType::kFp32
              : size == 8 ? DataType::kFp64
                          : DataType::kInvalid;
-    default: return DataType::kInvalid;
+    default:
+      return DataType::kInvalid;
   }
 }
 
 py::dtype NumpyTypeOf(DataType type) {
   switch (type) {
-    case DataType::kBool: return py::dtype::of<bool>();
-    case DataType::kUint8: return py::dtype::of<std::uint8_t>();
-    case DataType::kUint16: return py::dtype::of<std::uint16_t>();
-    case DataType::kUint32: return py::dtype::of<std::uint32_t>();
-    case DataType::kUint64: return py::dtype::of<std::uint64_t>();
-    case DataType::kInt8: return py::dtype::of<std::int8_t>();
-    case DataType::kInt16: return py::dtype::of<std::int16_t>();
-    case DataType::kInt32: return py::dtype::of<std::int32_t>();
-    case DataType::kInt64: return py::dtype::of<std::int64_t>();
-    case DataType::kFp16: return py::dtype("e");
-    case DataType::kFp32: return py::dtype::of<float>();
-    case DataType::kFp64: return py::dtype::of<double>();
-    default: throw ModelException("Unsupported triton dtype " + std::string(Info(type).name));
+    case DataType::kBool:
+      return py::dtype::of<bool>();
+    case DataType::kUint8:
+      return py::dtype::of<std::uint8_t>();
+    case DataType::kUint16:
+      return py::dtype::of<std::uint16_t>();
+    case DataType::kUint32:
+      return py::dtype::of<std::uint32_t>();
+    case DataType::kUint64:
+      return py::dtype::of<std::uint64_t>();
+    case DataType::kInt8:
+      return py::dtype::of<std::int8_t>();
+    case DataType::kInt16:
+      return py::dtype::of<std::int16_t>();
+    case DataType::kInt32:
+      return py::dtype::of<std::int32_t>();
+    case DataType::kInt64:
+      return py::dtype::of<std::int64_t>();
+    case DataType::kFp16:
+      return py::dtype("e");
+    case DataType::kFp32:
+      return py::dtype::of<float>();
+    case DataType::kFp64:
+      return py::dtype::of<double>();
+    default:
+      throw ModelException("Unsupported triton dtype " + std::string(Info(type).name));
   }
 }
 
@@ -163,9 +179,12 @@ py::capsule PyTensor::ToDlpack() { return ExportDlpack(shared_from_this()); }
 
 py::tuple PyTensor::DlpackDevice() const {
   switch (value_.memory_type) {
-    case MemoryType::kGpu: return py::make_tuple(static_cast<int>(kDlCuda), value_.memory_type_id);
-    case MemoryType::kCpuPinned: return py::make_tuple(static_cast<int>(kDlCudaHost), 0);
-    default: return py::make_tuple(static_cast<int>(kDlCpu), 0);
+    case MemoryType::kGpu:
+      return py::make_tuple(static_cast<int>(kDlCuda), value_.memory_type_id);
+    case MemoryType::kCpuPinned:
+      return py::make_tuple(static_cast<int>(kDlCudaHost), 0);
+    default:
+      return py::make_tuple(static_cast<int>(kDlCpu), 0);
   }
 }
 
@@ -177,7 +196,8 @@ Handle PyTensor::Save(Pool* pool, Refs* keep) {
     Ref object = std::move(made.back());
     Ref memory = made.size() > 1 ? std::move(made.front()) : Ref();
     // Kept with the tensor: what was sent once is what will be sent again, as upstream has it.
-    value_.block = std::make_shared<SharedBlock>(pool->shared_from_this(), std::move(object), std::move(memory));
+    value_.block =
+        std::make_shared<SharedBlock>(pool->shared_from_this(), std::move(object), std::move(memory));
   }
   return WriteTensor(pool, value_, keep);
 }

@@ -1,4 +1,5 @@
-// What a model knows as pb_utils.Tensor: a name, a shape, and bytes that lie in an array, in a region, or behind DLPack.
+// What a model knows as pb_utils.Tensor: a name, a shape, and bytes that lie in an array, in a region, or
+// behind DLPack.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -37,7 +38,8 @@ class PyTensor : public std::enable_shared_from_this<PyTensor> {
   DataType dtype() const { return value_.dtype; }
   bool is_cpu() const { return value_.memory_type != MemoryType::kGpu; }
 
-  // The array passed in, or a private copy of the received bytes, made at the first call. Throws ModelException.
+  // The array passed in, or a private copy of the received bytes, made at the first call. Throws
+  // ModelException.
   py::array AsNumpy();
   py::capsule ToDlpack();
   py::tuple DlpackDevice() const;
@@ -51,7 +53,7 @@ class PyTensor : public std::enable_shared_from_this<PyTensor> {
   PyTensor() = default;
 
   TensorValue value_;
-  std::mutex saving_;     // one request may be sent by several threads at a time
+  std::mutex saving_;    // one request may be sent by several threads at a time
   std::string encoded_;  // wire form of BYTES given by a model
   py::object array_;
 };

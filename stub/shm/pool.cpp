@@ -11,8 +11,8 @@
 #include "protocol/error.hpp"
 #include "shm/sync.hpp"
 
-// From Boost 1.87 on named objects have another header unless this macro is 1, and a real region's objects are not
-// found: no error, just two different mutexes (protocol.md §2.2).
+// From Boost 1.87 on named objects have another header unless this macro is 1, and a real region's objects
+// are not found: no error, just two different mutexes (protocol.md §2.2).
 #ifdef BOOST_INTERPROCESS_SEGMENT_MANAGER_ABI
 static_assert(BOOST_VERSION < 108700 || BOOST_INTERPROCESS_SEGMENT_MANAGER_ABI == 1,
               "define BOOST_INTERPROCESS_SEGMENT_MANAGER_ABI=1");
@@ -28,7 +28,8 @@ namespace {
 
 constexpr const char* kMutexName = "shm_mutex";
 constexpr const char* kSizeName = "total size";
-// Held for microseconds by a healthy process; a process stopped inside (SIGSTOP) must not stop the other for ever.
+// Held for microseconds by a healthy process; a process stopped inside (SIGSTOP) must not stop the other for
+// ever.
 constexpr auto kLockPatience = std::chrono::seconds(10);
 
 pid_t ThreadId() {
@@ -117,7 +118,8 @@ Ref Pool::Allocate(std::size_t size, bool aligned) {
   Guard guard(this);
   auto& buffer = segment_->buffer;
   const auto attempt = [&]() -> void* {
-    return aligned ? buffer.allocate_aligned(raw, kAlignment, std::nothrow) : buffer.allocate(raw, std::nothrow);
+    return aligned ? buffer.allocate_aligned(raw, kAlignment, std::nothrow)
+                   : buffer.allocate(raw, std::nothrow);
   };
   void* block = attempt();
   if (!block) {
@@ -128,8 +130,9 @@ Ref Pool::Allocate(std::size_t size, bool aligned) {
     *total_size_ = total;
     block = attempt();
     if (!block) {
-      throw PoolExhausted("Failed to increase the shared memory pool size: no block of " + std::to_string(raw) +
-                          " bytes after growing to " + std::to_string(total) + " bytes");
+      throw PoolExhausted("Failed to increase the shared memory pool size: no block of " +
+                          std::to_string(raw) + " bytes after growing to " + std::to_string(total) +
+                          " bytes");
     }
   }
   static_cast<wire::Ownership*>(block)->count = 1;
@@ -140,7 +143,8 @@ char* Pool::At(Handle handle, std::size_t size) {
   const auto start = static_cast<std::uint64_t>(handle);
   const auto fits = [&] {
     const std::uint64_t limit = region_.size();
-    return handle > 0 && start < limit && size <= limit - start && wire::kOwnershipHeader <= limit - start - size;
+    return handle > 0 && start < limit && size <= limit - start &&
+           wire::kOwnershipHeader <= limit - start - size;
   };
   if (!fits()) {
     Guard guard(this);  // the other side may have grown the region a moment ago

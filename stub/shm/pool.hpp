@@ -97,7 +97,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::size_t Capacity();
   const std::string& name() const { return region_.name(); }
   bool Unlink() noexcept { return Region::Unlink(region_.name()); }
-  // After this no lock is taken any more and references are dropped without a trace: the other side died inside.
+  // After this no lock is taken any more and references are dropped without a trace: the other side died
+  // inside.
   void Abandon() noexcept { broken_ = true; }
   bool broken() const { return broken_; }
 

@@ -29,20 +29,21 @@ std::size_t PageSize() {
 std::size_t RoundUp(std::size_t value) { return (value + PageSize() - 1) / PageSize() * PageSize(); }
 
 std::string FreeSpace(int fd) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (fstatvfs(fd, &info) != 0) return "unknown";
   return std::to_string(static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize);
 }
 
 [[noreturn]] void ThrowExhausted(int fd, std::size_t size, int error) {
-  throw PoolExhausted("Failed to increase the shared memory pool size to " + std::to_string(size) + " bytes, " +
-                      FreeSpace(fd) + " bytes are free there. If you are running in a container, raise its shared " +
+  throw PoolExhausted("Failed to increase the shared memory pool size to " + std::to_string(size) +
+                      " bytes, " + FreeSpace(fd) +
+                      " bytes are free there. If you are running in a container, raise its shared " +
                       "memory with '--shm-size'. Error: " + std::strerror(error));
 }
 
 // Room enough that nobody can fill the file system in the moments it takes to take the pages.
 bool HasAmpleRoom(int fd, std::size_t size) {
-  struct statvfs info {};
+  struct statvfs info{};
   return fstatvfs(fd, &info) == 0 && static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize / 4 > size;
 }
 
@@ -83,7 +84,8 @@ Region Region::Create(const std::string& name, std::size_t size) {
   Region region;
   region.name_ = name;
   region.fd_ = shm_open(Path(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (region.fd_ < 0) throw Error("cannot create shared-memory region '" + name + "': " + std::strerror(errno));
+  if (region.fd_ < 0)
+    throw Error("cannot create shared-memory region '" + name + "': " + std::strerror(errno));
   // posix_fallocate, not ftruncate: a full file system has to fail here and not as SIGBUS at the first write.
   constexpr std::size_t kAtOnce = std::size_t{1} << 20;
   const bool later = size > kAtOnce && HasAmpleRoom(region.fd_, size);
@@ -139,13 +141,14 @@ Region& Region::operator=(Region&& other) noexcept {
 }
 
 std::size_t Region::FileSize() const {
-  struct stat info {};
-  if (fstat(fd_, &info) != 0) throw Error(std::string("cannot stat shared-memory region: ") + std::strerror(errno));
+  struct stat info{};
+  if (fstat(fd_, &info) != 0)
+    throw Error(std::string("cannot stat shared-memory region: ") + std::strerror(errno));
   return static_cast<std::size_t>(info.st_size);
 }
 
 void Region::Reserve(std::size_t size) {
-  struct statvfs info {};
+  struct statvfs info{};
   std::size_t wanted = std::size_t{64} << 30;
   if (fstatvfs(fd_, &info) == 0 && info.f_blocks > 0) {
     wanted = static_cast<std::size_t>(info.f_blocks) * info.f_frsize;
@@ -160,15 +163,17 @@ void Region::Reserve(std::size_t size) {
       reserved_ = wanted;
       return;
     }
-    if (wanted <= RoundUp(size)) throw Error(std::string("cannot reserve address space: ") + std::strerror(errno));
+    if (wanted <= RoundUp(size))
+      throw Error(std::string("cannot reserve address space: ") + std::strerror(errno));
     wanted = std::max(RoundUp(size), wanted / 2);
   }
 }
 
 void Region::MapTo(std::size_t new_size) {
-  if (RoundUp(new_size) > reserved_) throw PoolExhausted(
-      "Failed to increase the shared memory pool size to " + std::to_string(new_size) + " bytes: only " +
-      std::to_string(reserved_) + " bytes of address space are reserved for it");
+  if (RoundUp(new_size) > reserved_)
+    throw PoolExhausted("Failed to increase the shared memory pool size to " + std::to_string(new_size) +
+                        " bytes: only " + std::to_string(reserved_) +
+                        " bytes of address space are reserved for it");
   const std::size_t start = mapped_ / PageSize() * PageSize();
   const std::size_t length = RoundUp(new_size) - start;
   if (length > 0) {

@@ -1,7 +1,8 @@
 // One POSIX shared-memory object, mapped once at an address that never moves.
 //
-// Address space for the largest possible size (that of the file system behind it) is reserved when the region is
-// opened; growth is mapped behind what is mapped already. Pointers stay valid until the Region is destroyed.
+// Address space for the largest possible size (that of the file system behind it) is reserved when the region
+// is opened; growth is mapped behind what is mapped already. Pointers stay valid until the Region is
+// destroyed.
 #pragma once
 
 #include <atomic>

@@ -64,8 +64,8 @@ Deadline Deadline::Slice(std::chrono::nanoseconds duration) const {
 std::chrono::nanoseconds Deadline::Left(std::chrono::nanoseconds most) const {
   if (never_) return most;
   const timespec now = Now();
-  const std::chrono::nanoseconds left(std::int64_t{time_.tv_sec - now.tv_sec} * kNanosecondsPerSecond + time_.tv_nsec -
-                                      now.tv_nsec);
+  const std::chrono::nanoseconds left(std::int64_t{time_.tv_sec - now.tv_sec} * kNanosecondsPerSecond +
+                                      time_.tv_nsec - now.tv_nsec);
   return std::max(std::chrono::nanoseconds(0), std::min(left, most));
 }
 
@@ -91,7 +91,8 @@ bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline) {
                                          : pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, deadline.time());
   if (result == 0) return true;
   if (result == ETIMEDOUT) return false;
-  if (result == EOWNERDEAD) pthread_mutex_unlock(mutex);  // not made consistent: unusable for everybody from now on
+  if (result == EOWNERDEAD)
+    pthread_mutex_unlock(mutex);  // not made consistent: unusable for everybody from now on
   CheckLock(result);
   return false;
 }
@@ -100,8 +101,8 @@ void UnlockMutex(pthread_mutex_t* mutex) { pthread_mutex_unlock(mutex); }
 
 bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline) {
   for (;;) {
-    const int result =
-        deadline.is_never() ? sem_wait(semaphore) : sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
+    const int result = deadline.is_never() ? sem_wait(semaphore)
+                                           : sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
     if (result == 0) return true;
     if (errno == ETIMEDOUT) return false;
     if (errno == EINTR) continue;

@@ -1,6 +1,6 @@
-// Process-shared mutexes, conditions and semaphores, initialised as Boost.Interprocess does in upstream's binaries
-// (process-shared, robust mutexes), driven directly so that waits use the monotonic clock, retry after signals, and
-// tell "the owner died" from "too late".
+// Process-shared mutexes, conditions and semaphores, initialised as Boost.Interprocess does in upstream's
+// binaries (process-shared, robust mutexes), driven directly so that waits use the monotonic clock, retry
+// after signals, and tell "the owner died" from "too late".
 #pragma once
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // Whose turn it is: the one hand-over of the protocol (protocol.md §4.4).
 //
-// Every blocking message has a mutex, a condition and a flag; the patterns differ in who flips the flag and in how
-// many phases. All of them wait through Await.
+// Every blocking message has a mutex, a condition and a flag; the patterns differ in who flips the flag and
+// in how many phases. All of them wait through Await.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,8 @@ struct Watch {
 
 // With `mutex` held, waits until done(). Throws TimedOut or PeerGone naming `what`; the mutex stays held.
 template <typename Done>
-void Await(pthread_cond_t* condition, pthread_mutex_t* mutex, const Watch& watch, const char* what, Done done) {
+void Await(pthread_cond_t* condition, pthread_mutex_t* mutex, const Watch& watch, const char* what,
+           Done done) {
   while (!done()) {
     if (watch.unbounded()) {
       WaitCondition(condition, mutex, Deadline::Never());
