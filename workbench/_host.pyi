@@ -13,7 +13,8 @@ class StubError(RuntimeError):
     """Base of all errors of this module."""
 
 class StubNotHealthy(StubError):
-    """The stub process is dead or stopped answering. Text as upstream: ``Stub process 'X' is not healthy.``"""
+    """The stub process is dead or stopped answering. Text as upstream: ``Stub process 'X' is not
+    healthy.``"""
 
 class StubTimeout(StubError):
     """The stub is alive but did not answer within the given time."""
@@ -41,7 +42,8 @@ class Release:
 RELEASES: tuple[Release, ...]
 
 def find_release(name_or_server_version: str) -> Release:
-    """Row for ``24.10`` or ``2.51.0``; a newer one gives the newest row. Raises ValueError for anything else."""
+    """Row for ``24.10`` or ``2.51.0``; a newer one gives the newest row. Raises ValueError for anything
+    else."""
 
 class StructLayout(TypedDict):
     size: int
@@ -51,7 +53,8 @@ def layout(release: str) -> dict[str, StructLayout]:
     """The wire structures of a release (protocol.md §3 to §5), as this machine's compiler laid them out."""
 
 def command_number(release: str, command: str) -> int | None:
-    """Number of a command on the wire; None if the release has no such command. Raises ValueError for other names."""
+    """Number of a command on the wire; None if the release has no such command. Raises ValueError for other
+    names."""
 
 def encode_bytes(array: np.ndarray) -> bytes:
     """Object or ``S`` array -> BYTES wire form (4-byte little-endian length, then data, C order)."""
@@ -76,7 +79,8 @@ class OutputTensor:
     def byte_size(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def numpy(self) -> np.ndarray:
-        """Read-only view on the region (a copy where it lies unaligned there); BYTES: new object array of ``bytes``; BF16: uint16 view of the raw bits."""
+        """Read-only view on the region (a copy where it lies unaligned there); BYTES: new object array of
+        ``bytes``; BF16: uint16 view of the raw bits."""
 
 @final
 class Response:
@@ -131,7 +135,8 @@ class Request:
         """Complete, but the model dropped its response sender without sending the final flag."""
     @property
     def rescheduled(self) -> bool:
-        """The model asked for the request back (TRITONSERVER_REQUEST_RELEASE_RESCHEDULE) in the last execute."""
+        """The model asked for the request back (TRITONSERVER_REQUEST_RELEASE_RESCHEDULE) in the last
+        execute."""
 
 @final
 class BlsCall:
@@ -247,16 +252,20 @@ class Channel:
     def execute(self, requests: Sequence[Request], timeout: float | None = None) -> None:
         """Run one batch; returns when the model's execute has returned and its responses were taken over.
 
-        A failed batch is not raised: each request gets it as an error response. A request of a decoupled model, or one answered
-        through a response sender, may still be incomplete on return. Raises StubNotHealthy (every open request
-        fails with it too), StubTimeout (the batch stays in flight: only `close` is allowed then), PoolExhausted (nothing was sent).
+        A failed batch is not raised: each request gets it as an error response. A request of a decoupled
+        model, or one answered
+        through a response sender, may still be incomplete on return. Raises StubNotHealthy (every open
+        request
+        fails with it too), StubTimeout (the batch stays in flight: only `close` is allowed then),
+        PoolExhausted (nothing was sent).
         """
     def is_ready(self, timeout: float = 5.0) -> bool | None:
         """The model's is_ready() (26.03+ with one defined), else None. Raises ModelError, StubTimeout."""
     def finalize(self, timeout: float) -> None:
         """FinalizeRequest; returns when the process answered it. The process then exits by itself."""
     def close(self) -> None:
-        """Stop the service threads, fail open requests, unlink the region. Idempotent. Does not kill the process.
+        """Stop the service threads, fail open requests, unlink the region. Idempotent. Does not kill the
+        process.
 
         Call it after the process has exited or was killed. Views on outputs stay valid.
         """

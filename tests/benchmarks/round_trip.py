@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def main() -> None:
                 "HTTP": _measure(_client("http", http, array), size),
                 "gRPC": _measure(_client("grpc", grpc, array), size),
                 "gRPC + shm": _measure(shared, size),
-                "memcpy": _measure(lambda to=target, array=array: np.copyto(to, array), size),
+                "memcpy": _measure(partial(np.copyto, target, array), size),
             }
             shared.close()
             live = results["live"][0]

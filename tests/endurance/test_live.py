@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import psutil
@@ -34,7 +35,7 @@ def session() -> Iterator[wb.Workbench]:
     wb.current().close()
 
 
-def define_echo(name: str = "echo", **options: object) -> wb.Model:
+def define_echo(name: str = "echo", **options: Any) -> wb.Model:
     return wb.define(
         name, source=models.ECHO, inputs=["INPUT:FP32[-1]"], outputs=["OUTPUT:FP32[-1]"], **options
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.live import ECHO, HEAD, source
-from workbench.errors import ModelConfigError, ModelLoadError, ModelNotFound
+from workbench.errors import ModelConfigError, ModelExecutionError, ModelLoadError, ModelNotFound
 from workbench.targets.live import LiveTarget
 
 CONFIG = """
@@ -151,7 +151,7 @@ def test_a_python_based_backend(live: LiveTarget, scaler: Path, printed: list[st
     assert models["by_two"].infer(X=[1, 2])["Y"].tolist() == [2.0, 4.0]
     assert models["by_five"].infer(X=[1, 2])["Y"].tolist() == [5.0, 10.0]
     assert printed == ["by_two: model by_two", "by_five: model by_five"]
-    with pytest.raises(Exception, match="negative") as caught:
+    with pytest.raises(ModelExecutionError, match="negative") as caught:
         models["by_two"].infer(X=[-1, 2])
     assert caught.value.frames[-1].function == "TritonPythonModel.execute"
     assert caught.value.frames[-1].label == "scaler/model.py"

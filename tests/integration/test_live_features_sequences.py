@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def told(printed: list[str]) -> list[object]:
     return [json.loads(line.removeprefix("m: ")) for line in printed if "[" in line]
 
 
-def refusal(model: Model, **options: object) -> str:
+def refusal(model: Model, **options: Any) -> str:
     with pytest.raises(ModelExecutionError) as caught:
         model.infer(X=[1, 2], **options)
     assert caught.value.code == "INVALID_ARG"

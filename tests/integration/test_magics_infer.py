@@ -84,6 +84,7 @@ def test_a_batch_says_which_request_failed(notebook: Notebook) -> None:
     notebook.run(BATCHED)
     with pytest.raises(ModelExecutionError, match="second one") as caught:
         notebook.run("%triton infer total --batch 3 X=[-1,2]")
+    assert caught.value.request is not None
     assert (caught.value.request.index, caught.value.request.count) == (2, 3)
     assert notebook.run("%triton infer total X=[1,2]")["Y"].tolist() == [[100]]
 
