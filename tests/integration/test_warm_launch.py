@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from workbench import _host
 from workbench._stub_boot import STACK_SIGNAL
 from workbench.errors import WorkbenchUsageError
 from workbench.launch import Launcher, StubProcess, WarmLauncher, cold_launcher, own_launcher
+from workbench.launch.warm_server import Report, WarmServer
 from workbench.targets.live import LiveTarget
 
 RELEASE = _host.RELEASES[-1].name
@@ -319,14 +321,32 @@ def test_the_warm_process_stopped(warm: WarmLauncher, write: Write, monkeypatch:
         assert not psutil.pid_exists(first.said())
 
 
-@pytest.mark.parametrize("moment", range(12))
-def test_closing_while_a_warm_process_is_made(moment: int) -> None:
+@pytest.mark.parametrize("moment", [0, 0.03, 0.1])
+def test_closing_while_a_warm_process_is_made(moment: float) -> None:
     launcher = own_launcher()
     launcher.preload()
-    time.sleep(moment * 0.02)
+    time.sleep(moment)
     launcher.close()
     assert not psutil.Process().children()  # reaped, too
-    assert launcher.preload().state != "ready"
+
+
+def test_closing_at_the_moment_a_warm_process_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher = own_launcher()
+    ready = threading.Event()
+    wait_ready = WarmServer.wait_ready
+
+    def wait_longer(server: WarmServer, timeout: float) -> Report:
+        report = wait_ready(server, timeout)
+        ready.set()
+        while not launcher._closed:
+            time.sleep(0.001)
+        return report
+
+    monkeypatch.setattr(WarmServer, "wait_ready", wait_longer)
+    launcher.preload()
+    assert ready.wait(SECONDS)
+    launcher.close()
+    assert not psutil.Process().children()
 
 
 # -- installed modules, good and bad -------------------------------------------------------------------------
