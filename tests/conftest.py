@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -18,6 +19,9 @@ from workbench.server_install import (
 )
 
 leaks.mark_this_run()
+
+# A shell that starts a run in the background has it ignore Ctrl-C; its tests need what every kernel has.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -102,7 +102,7 @@ def test_the_model_sees_what_a_server_would_show(live: LiveTarget) -> None:
     live.workbench.on_output = lambda _, line: lines.append(line)
     result = model.infer(X=[0, 0], request_id="r1", parameters={"a": 1, "b": True}, sequence=(7, True, False))
     assert lines == [
-        'r1 {"a": 1, "b": true} 7 1',
+        'r1 {"a":1,"b":true} 7 1',
         "['model_config', 'model_instance_device_id', 'model_instance_kind', 'model_instance_name', "
         "'model_name', "
         "'model_repository', 'model_version'] m_0 1",

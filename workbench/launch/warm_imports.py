@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -62,18 +62,36 @@ def installed(name: str, folders: Sequence[str]) -> bool:
 
 
 def _imports(file: Path) -> Iterator[str]:
+    # By tokens: this runs in a thread of its own, and CPython up to 3.12 cannot make syntax trees in two
+    # threads at a time (SystemError: AST constructor recursion depth mismatch), whoever makes the other.
+    statement: list[str] = []
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        with file.open("rb") as stream:
+            for token in tokenize.tokenize(stream.readline):
+                if token.type == tokenize.NEWLINE or token.string in (";", ":"):
+                    yield from _imported_by(statement)
+                    statement = []
+                elif token.type in (tokenize.NAME, tokenize.OP):
+                    statement.append(token.string)
+    except (OSError, SyntaxError, ValueError, tokenize.TokenError):
         return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level == 0 and node.module:
-                yield node.module
-            elif node.level == 1:
-                yield from [node.module] if node.module else (alias.name for alias in node.names)
+
+
+def _imported_by(statement: list[str]) -> Iterator[str]:
+    """Modules that the words of one statement import; nothing for any other statement."""
+    if statement[:1] == ["import"]:
+        for part in " ".join(statement[1:]).split(","):
+            yield part.partition(" as ")[0].replace(" ", "")
+    elif statement[:1] == ["from"] and "import" in statement:
+        cut = statement.index("import")
+        module = "".join(statement[1:cut])
+        level = len(module) - len(module.lstrip("."))
+        names = " ".join(each for each in statement[cut + 1 :] if each not in "()").split(",")
+        if level == 0:
+            yield module
+        elif level == 1:
+            beside = [each.partition(" as ")[0].strip() for each in names]
+            yield from [module.lstrip(".")] if module != "." else (each for each in beside if each)
 
 
 def _file(folder: Path, name: str) -> Path | None:
