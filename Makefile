@@ -20,14 +20,16 @@ SUITES  := -n $(WORKERS) --dist loadfile tests $(wildcard notebooks)
 # Notebooks are tests: their stored outputs must come out again.
 NBVAL   := $(if $(wildcard notebooks),--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg)
 
-.PHONY: help build demo lab test server lint format bench clean
+.PHONY: help build demo lab test server lint format bench soak slow clean
 help:
 	@echo 'make demo    set up, run the first notebook, print its results'
 	@echo 'make lab     set up, open the notebooks in JupyterLab'
 	@echo 'make test    set up (a real server too) and run every test; ARGS="tests/unit -x" to choose'
 	@echo 'make build   bring .venv up to date with the sources'
 	@echo 'make lint    ruff, mypy, clang-format; make format mends what can be mended'
-	@echo 'make bench   measure latencies, print a table'
+	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
+	@echo 'make soak    the long runs at full length: 1,000 loads'
+	@echo 'make slow    the tests that build the stub for other interpreters'
 	@echo 'make clean   remove builds and .venv'
 
 build:
@@ -81,6 +83,12 @@ format: build
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(if $(CPP),$(BIN)/clang-format -i $(CPP))
+
+soak: build server
+	WORKBENCH_SOAK_LOADS=1000 $(BIN)/python -m pytest tests/endurance
+
+slow: build server
+	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py
 
 bench: build server
 	$(BIN)/python -m tests.benchmarks $(ARGS)
