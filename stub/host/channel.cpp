@@ -310,16 +310,20 @@ std::optional<bool> Channel::IsReady(const Deadline& deadline, const Interrupt& 
     if (deadline.passed()) throw TimedOut("an earlier is_ready() of the model has not returned");
   }
   Pool* pool = link_->pool();
-  Parcel parcel;
-  Ref payload = pool->AllocateAs<wire::UserReadiness>();
-  auto* data = payload.as<wire::UserReadiness>();
-  InitMutex(&data->mu);
-  InitCondition(&data->cv);
-  parcel.envelopes.push_back(
-      Envelope::Create(pool, link_->release(), Command::kUserReadiness, payload.handle(), true));
-  parcel.refs.push_back(std::move(payload));
-  pthread_mutex_t* mutex = parcel.envelopes[0].mutex();
-  pthread_cond_t* condition = parcel.envelopes[0].condition();
+  if (!open_readiness_) {
+    auto question = std::make_unique<Parcel>();
+    Ref payload = pool->AllocateAs<wire::UserReadiness>();
+    InitMutex(&payload.as<wire::UserReadiness>()->mu);
+    InitCondition(&payload.as<wire::UserReadiness>()->cv);
+    question->envelopes.push_back(
+        Envelope::Create(pool, link_->release(), Command::kUserReadiness, payload.handle(), true));
+    question->refs.push_back(std::move(payload));
+    link_->Push(&link_->parent_to_stub(), question->envelopes[0].handle(), deadline);
+    open_readiness_ = std::move(question);
+  }
+  auto* data = open_readiness_->refs[0].as<wire::UserReadiness>();
+  pthread_mutex_t* mutex = open_readiness_->envelopes[0].mutex();
+  pthread_cond_t* condition = open_readiness_->envelopes[0].condition();
   const volatile bool* answered = &data->waiting_on_stub;
   const Watch watch{deadline, [&] {
                       if (interrupt) interrupt();
@@ -327,26 +331,19 @@ std::optional<bool> Channel::IsReady(const Deadline& deadline, const Interrupt& 
                     }};
   std::optional<bool> ready;
   std::optional<std::string> error;
-  try {
+  {
     const LinkLock lock(link_.get(), mutex);
-    link_->Push(&link_->parent_to_stub(), parcel.envelopes[0].handle(), deadline);
+    // If this throws, the question stays open: the answer to it is the next query's.
     Await(condition, mutex, watch, "is_ready() of the model", [&] { return *answered; });
     if (data->function_exists) ready = data->is_ready;
-    if (data->has_error) error = data->is_error_set ? ReadString(pool, data->error) : "";
+    if (data->has_error) {
+      error = data->is_error_set ? ReadString(pool, data->error)
+                                 : "is_ready() of the model failed; its text was not kept";
+    }
     data->waiting_on_stub = false;
     pthread_cond_broadcast(condition);
-  } catch (...) {
-    // A late answer still has to be taken: the stub waits for that. Only tried: this runs under the region's
-    // lock.
-    link_->retained().Keep(std::move(parcel), [data, answered, mutex, condition] {
-      if (!*answered || !LockMutex(mutex, Deadline::After({}))) return false;
-      data->waiting_on_stub = false;
-      pthread_cond_broadcast(condition);
-      UnlockMutex(mutex);
-      return true;
-    });
-    throw;
   }
+  open_readiness_.reset();
   if (error) throw ModelRefused(*error);
   return ready;
 }

@@ -64,6 +64,8 @@ class Channel {
   std::shared_ptr<ServiceLoop> services_;
   std::mutex talking_;
   std::timed_mutex asking_readiness_;
+  // Asked and not answered in time; guarded by asking_readiness_.
+  std::unique_ptr<Parcel> open_readiness_;
   std::atomic<bool> closed_{false};
   bool started_ = false;
   // A question whose answer was not waited for: the other side may still be reading it.

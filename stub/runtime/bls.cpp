@@ -188,7 +188,10 @@ void PushReceiver::AnswerReadiness(Handle handle) {
     Await(envelope.condition(), envelope.mutex(), watch, "the parent",
           [&] { return !message->waiting_on_stub; });
   } catch (const TimedOut&) {
-    // The parent gave up on this query; its late answer stays in the message for whoever still waits.
+    // The parent gave up on this query; the answer stays in the message for its next one, but not the text,
+    // which goes with this call.
+    message->is_error_set = false;
+    message->error = 0;
   }
 }
 
