@@ -78,10 +78,11 @@ void ServiceLoop::Watch() {
 void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
   // The first message on parent_mq only says that the process runs; its command was never written.
   bool is_first = is_conversation;
+  Spin spin;
   Run([&] {
     while (!link_->closing()) {
       const bool sweeps = !is_conversation && !link_->retained().empty();
-      const auto handle = queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice));
+      const auto handle = queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice), &spin);
       if (sweeps) link_->retained().Sweep();
       if (handle.value_or(0) == 0) {
         if (is_conversation) Relay(0);
@@ -127,7 +128,7 @@ void ServiceLoop::Relay(Handle handle) {
 }
 
 std::optional<Handle> ServiceLoop::PopAnswer(const Deadline& deadline) {
-  if (link_->release().services_on_s2p) return link_->parent_mq().Pop(deadline);
+  if (link_->release().services_on_s2p) return link_->parent_mq().Pop(deadline, &answer_spin_);
   std::unique_lock lock(relay_mutex_);
   while (relayed_.empty()) {
     if (relay_changed_.wait_for(lock, deadline.Left(Watch::kSlice)) == std::cv_status::timeout &&

@@ -68,6 +68,7 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   // Releases before 24.10 mix services into parent_mq. Then a thread of ours reads it, and the conversation's
   // messages wait here.
+  Spin answer_spin_;  // of whoever leads the conversation
   std::mutex relay_mutex_;
   std::condition_variable relay_changed_;
   std::deque<Handle> relayed_;

@@ -35,7 +35,9 @@ ParentLink::ParentLink(const Options& options, const Release& release)
 
 bool ParentLink::parent_gone() const { return kill(options_.parent_pid, 0) != 0 && errno == ESRCH; }
 
-Envelope ParentLink::NextCommand() { return Envelope::Load(pool_.get(), release_, *stub_mq_.Pop()); }
+Envelope ParentLink::NextCommand() {
+  return Envelope::Load(pool_.get(), release_, *stub_mq_.Pop(Deadline::Never(), &spin_));
+}
 
 namespace {
 

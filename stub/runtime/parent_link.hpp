@@ -33,7 +33,7 @@ class ParentLink {
   Envelope NextCommand();
   void Answer(Handle message) { parent_mq_.Push(message); }
   // "You may release what you sent me last": popped once after each answer.
-  void AwaitRelease() { stub_mq_.Pop(); }
+  void AwaitRelease() { stub_mq_.Pop(Deadline::Never(), &spin_); }
 
   // p2s thread; 0 is the wake-up this stub sends itself to stop.
   Handle NextPush() { return *p2s_.Pop(); }
@@ -66,6 +66,7 @@ class ParentLink {
   std::shared_ptr<Pool> pool_;
   wire::Control* control_ = nullptr;
   Queue stub_mq_;
+  Spin spin_;  // of the main thread
   Queue parent_mq_;
   Queue s2p_;
   Queue p2s_;

@@ -51,8 +51,8 @@ bool Queue::Push(Handle value, const Deadline& deadline) {
   return true;
 }
 
-std::optional<Handle> Queue::Pop(const Deadline& deadline) {
-  if (!WaitSemaphore(&data_->full, deadline)) return std::nullopt;
+std::optional<Handle> Queue::Pop(const Deadline& deadline, Spin* spin) {
+  if (!WaitSemaphore(&data_->full, deadline, spin)) return std::nullopt;
   if (!LockMutex(&data_->mutex, deadline)) {
     sem_post(&data_->full);
     return std::nullopt;

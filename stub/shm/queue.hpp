@@ -20,7 +20,7 @@ class Queue {
   // False if no slot came free in time. The caller keeps its reference to what it pushes.
   bool Push(Handle value, const Deadline& deadline = Deadline::Never());
   // Nothing if no message came in time.
-  std::optional<Handle> Pop(const Deadline& deadline = Deadline::Never());
+  std::optional<Handle> Pop(const Deadline& deadline = Deadline::Never(), Spin* spin = nullptr);
   // Messages waiting; a moment's value.
   int Depth() const;
 

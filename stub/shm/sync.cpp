@@ -1,5 +1,8 @@
 #include "shm/sync.hpp"
 
+#include <sched.h>
+#include <algorithm>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -14,6 +17,21 @@ namespace wb {
 namespace {
 
 constexpr long kNanosecondsPerSecond = 1000000000L;
+
+// A message that comes later than this is not worth a processor's time.
+constexpr auto kSpinFor = std::chrono::microseconds(100);
+// A sleep this short, its waking included, would have been a successful spin.
+constexpr auto kWorthTrying = std::chrono::microseconds(200);
+constexpr int kMostCredit = 8;
+constexpr int kLooksPerTime = 16;  // between two looks at the clock
+
+void Relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 timespec Now() {
   timespec now{};
@@ -99,11 +117,42 @@ bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline) {
 
 void UnlockMutex(pthread_mutex_t* mutex) { pthread_mutex_unlock(mutex); }
 
-bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline) {
+Spin::Spin() : useful_(false) {
+  cpu_set_t allowed;
+  useful_ = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 && CPU_COUNT(&allowed) > 1;
+}
+
+bool Spin::TryWait(sem_t* semaphore) {
+  if (!useful_ || credit_ <= 0) return false;
+  const auto end = std::chrono::steady_clock::now() + kSpinFor;
+  do {
+    for (int i = 0; i < kLooksPerTime; ++i) {
+      if (sem_trywait(semaphore) == 0) {
+        credit_ = std::min(credit_ + 1, kMostCredit);
+        return true;
+      }
+      Relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  --credit_;
+  return false;
+}
+
+void Spin::Slept(std::chrono::nanoseconds duration) {
+  if (duration < kWorthTrying) credit_ = std::min(credit_ + 1, kMostCredit);
+}
+
+bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline, Spin* spin) {
+  if (sem_trywait(semaphore) == 0) return true;
+  if (spin && spin->TryWait(semaphore)) return true;
+  const auto start = std::chrono::steady_clock::now();
   for (;;) {
     const int result = deadline.is_never() ? sem_wait(semaphore)
                                            : sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
-    if (result == 0) return true;
+    if (result == 0) {
+      if (spin) spin->Slept(std::chrono::steady_clock::now() - start);
+      return true;
+    }
     if (errno == ETIMEDOUT) return false;
     if (errno == EINTR) continue;
     throw Error(std::string("waiting on a shared-memory semaphore failed: ") + std::strerror(errno));

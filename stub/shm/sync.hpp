@@ -37,8 +37,25 @@ void InitCondition(pthread_cond_t* condition);
 bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline);
 void UnlockMutex(pthread_mutex_t* mutex);
 
+// Whether it is worth looking for a message a while before sleeping. Waking a processor that sleeps costs
+// tens of microseconds, more than a small request itself; spinning where nothing comes, or where the other
+// side has no processor of its own, costs both. So it is tried only while it keeps succeeding. For one
+// waiting thread.
+class Spin {
+ public:
+  Spin();
+  // True: the semaphore was taken.
+  bool TryWait(sem_t* semaphore);
+  // After a wait that slept: short ones make spinning worth a try again.
+  void Slept(std::chrono::nanoseconds duration);
+
+ private:
+  bool useful_;     // more than one processor may be used
+  int credit_ = 0;  // above 0: spin
+};
+
 // False if the deadline passed.
-bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline);
+bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline, Spin* spin = nullptr);
 
 // One wait, mutex held; false if the deadline passed. May wake spuriously.
 bool WaitCondition(pthread_cond_t* condition, pthread_mutex_t* mutex, const Deadline& deadline);
