@@ -10,9 +10,9 @@ namespace wb {
 
 ResponseIterator::ResponseIterator(Stub* stub, ResponseValue first) : stub_(stub), id_(first.id) {
   const bool last = first.is_last || id_ == 0;
-  if (id_ != 0) stream_ = stub->streams().Get(id_);
+  if (!last) stream_ = stub->streams().Attach(id_);
   responses_.push_back(std::make_shared<PyResponse>(std::move(first)));
-  if (last) Settle();
+  if (last) CleanUp();
 }
 
 ResponseIterator::~ResponseIterator() {
@@ -28,7 +28,6 @@ ResponseIterator::~ResponseIterator() {
       last = stream->arrived.front().is_last;
       stream->arrived.pop_front();
     }
-    stub->streams().Forget(id);
     stub->jobs().Push([stub, id] { stub->link().Cleanup(Command::kBlsCleanup, id); });
   }).detach();
 }
@@ -41,10 +40,9 @@ ResponseValue ResponseIterator::Await() {
   return response;
 }
 
-void ResponseIterator::Settle() {
-  if (!stream_) return;
+void ResponseIterator::CleanUp() {
   stream_ = nullptr;
-  stub_->streams().Forget(id_);
+  if (id_ == 0) return;
   stub_->jobs().Push([stub = stub_, id = id_] { stub->link().Cleanup(Command::kBlsCleanup, id); });
 }
 
@@ -62,7 +60,7 @@ std::shared_ptr<PyResponse> ResponseIterator::Next() {
   const bool last = response.is_last;
   responses_.push_back(std::make_shared<PyResponse>(std::move(response)));
   ++position_;
-  if (last) Settle();
+  if (last) CleanUp();
   return responses_.back();
 }
 
@@ -137,17 +135,13 @@ void PushReceiver::TakeStreamResponse(const Envelope& envelope) {
     response = ReadResponse(stub_->link().pool(), release, batch.responses.front());
   }
   if (batch.has_error) response.error = ErrorValue{ErrorCode::kInternal, batch.error};
-  if (response.id != 0) {
-    const auto stream = stub_->streams().Get(response.id);
-    {
-      std::lock_guard<std::mutex> lock(stream->mutex);
-      stream->arrived.push_back(std::move(response));
-    }
-    stream->changed.notify_all();
+  {
+    SharedLock lock(envelope.mutex());
+    turn->waiting_on_stub = true;
+    pthread_cond_broadcast(envelope.condition());
   }
-  SharedLock lock(envelope.mutex());
-  turn->waiting_on_stub = true;
-  pthread_cond_broadcast(envelope.condition());
+  // Only now: whoever reads the last response sends the clean-up, which must not overtake the answer above.
+  if (response.id != 0) stub_->streams().Deliver(std::move(response));
 }
 
 void PushReceiver::RefuseCudaPool(const Envelope& envelope) {

@@ -27,7 +27,8 @@ class ResponseIterator {
  private:
   // Waits for the next response. GIL not held.
   ResponseValue Await();
-  void Settle();
+  // The end was reached: the parent may forget the call.
+  void CleanUp();
 
   Stub* stub_;
   std::uint64_t id_;

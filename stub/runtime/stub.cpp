@@ -8,16 +8,41 @@
 
 namespace wb {
 
-std::shared_ptr<ResponseStream> StreamTable::Get(std::uint64_t id) {
+std::shared_ptr<ResponseStream> StreamTable::Attach(std::uint64_t id) {
   std::lock_guard<std::mutex> lock(mutex_);
-  auto& stream = streams_[id];
-  if (!stream) stream = std::make_shared<ResponseStream>();
-  return stream;
+  auto& streams = streams_[id];
+  for (auto stream = streams.begin(); stream != streams.end(); ++stream) {
+    if ((*stream)->attached) continue;
+    const auto found = *stream;
+    found->attached = true;
+    if (found->finished) streams.erase(stream);
+    if (streams.empty()) streams_.erase(id);
+    return found;
+  }
+  streams.push_back(std::make_shared<ResponseStream>());
+  streams.back()->attached = true;
+  return streams.back();
 }
 
-void StreamTable::Forget(std::uint64_t id) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  streams_.erase(id);
+void StreamTable::Deliver(ResponseValue response) {
+  std::shared_ptr<ResponseStream> stream;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const std::uint64_t id = response.id;
+    auto& streams = streams_[id];
+    if (streams.empty() || streams.back()->finished) streams.push_back(std::make_shared<ResponseStream>());
+    stream = streams.back();
+    if (response.is_last) {
+      stream->finished = true;
+      if (stream->attached) streams.pop_back();
+      if (streams.empty()) streams_.erase(id);
+    }
+  }
+  {
+    std::lock_guard<std::mutex> lock(stream->mutex);
+    stream->arrived.push_back(std::move(response));
+  }
+  stream->changed.notify_all();
 }
 
 void Stub::Log(LogLevel level, const std::string& file, int line, const std::string& message) {

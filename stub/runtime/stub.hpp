@@ -29,18 +29,26 @@ struct ResponseStream {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<ResponseValue> arrived;
+
+  // Under the table's lock.
+  bool attached = false;
+  bool finished = false;
 };
 
 // Streams by the id the parent gave them. Either side of a stream may come first: the calling thread with the
-// first response, or the push thread with the second.
+// first response, or the push thread with the second. And an id is an address in the parent, which it may
+// give to a new stream as soon as the old one's last response was taken: so a stream is over for this table
+// when that response has come, not when the model has read it.
 class StreamTable {
  public:
-  std::shared_ptr<ResponseStream> Get(std::uint64_t id);
-  void Forget(std::uint64_t id);
+  // The stream a call has just got its first response of.
+  std::shared_ptr<ResponseStream> Attach(std::uint64_t id);
+  // The next response of a stream, in the order of the parent's messages.
+  void Deliver(ResponseValue response);
 
  private:
   std::mutex mutex_;
-  std::map<std::uint64_t, std::shared_ptr<ResponseStream>> streams_;
+  std::map<std::uint64_t, std::deque<std::shared_ptr<ResponseStream>>> streams_;
 };
 
 class Stub {
