@@ -374,7 +374,10 @@ def test_statistics_of_a_batch(target: Target) -> None:
     for each in [model.send(IN=np.zeros((1, 2), dtype=np.float32)) for _ in range(4)]:
         assert each.result().error is None
     with target.server.http() as client:
-        (row,) = client.get_inference_statistics(model.name)["model_stats"]
+        # Counted a moment after the response has gone.
+        stats = lambda: client.get_inference_statistics(model.name)["model_stats"][0]  # noqa: E731
+        assert until(lambda: stats()["inference_count"] == 4, 10)
+        row = stats()
     assert (row["inference_count"], row["execution_count"]) == (4, 1)
     assert row["inference_stats"]["success"]["count"] == 4
     line = f'nv_inference_request_success{{model="{model.name}",version="1"}} 4'

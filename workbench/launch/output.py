@@ -47,8 +47,10 @@ class OutputReader:
 
     def drain(self) -> None:
         """Hand over everything written up to now."""
-        if self._ready.poll(0):
-            self._read()
+        # Under the lock: the thread may have taken lines out of the pipe that it has not handed over yet.
+        with self._lock:
+            if self._fd >= 0 and self._ready.poll(0):
+                self._read()
 
     @contextmanager
     def capture(self) -> Iterator[list[str]]:
