@@ -58,24 +58,22 @@ class TritonPythonModel:
             mode, count = (int(x) for x in pb_utils.get_input_tensor_by_name(request, "WORK").as_numpy())
             # Once before counting: what is made once and kept is not a leak.
             self.work(mode, min(count, 4))
-            before = self.settled(None)
+            before = self.settled()
             done = self.work(mode, count)
-            after = self.settled(before)
+            after = self.settled()
             report = np.array([done, before, after], np.int64)
             responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("REPORT", report)]))
         return responses
 
-    def settled(self, wanted):
-        # Clean-ups travel in the background.
-        end = time.monotonic() + 10
-        last = -1
-        while time.monotonic() < end:
-            now = free_memory()
-            if now == wanted or (wanted is None and now == last):
-                break
-            last = now
+    def settled(self):
+        # Streams that were dropped go on for a while, and clean-ups travel in the background: the same value
+        # has to be seen for a second.
+        end = time.monotonic() + 30
+        seen = []
+        while time.monotonic() < end and (len(seen) < 6 or len(set(seen[-6:])) > 1):
+            seen.append(free_memory())
             time.sleep(0.2)
-        return free_memory()
+        return seen[-1]
 
     def work(self, mode, count):
         if mode == 0:
