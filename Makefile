@@ -20,13 +20,14 @@ SUITES  := -n $(WORKERS) --dist loadfile tests $(wildcard notebooks)
 # Notebooks are tests: their stored outputs must come out again.
 NBVAL   := $(if $(wildcard notebooks),--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg)
 
-.PHONY: help build demo lab test server lint format bench soak slow clean
+.PHONY: help build demo lab test server browser lint format bench soak slow clean
 help:
 	@echo 'make demo    set up, run the first notebook, print its results'
 	@echo 'make lab     set up, open the notebooks in JupyterLab'
 	@echo 'make test    set up (a real server too) and run every test; ARGS="tests/unit -x" to choose'
 	@echo 'make build   bring .venv up to date with the sources'
 	@echo 'make lint    ruff, mypy, clang-format; make format mends what can be mended'
+	@echo 'make browser install Chromium for the browser tests, or say how'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
 	@echo 'make soak    the long runs at full length: 1,000 loads'
 	@echo 'make slow    the tests that build the stub for other interpreters'
@@ -63,13 +64,26 @@ server: build
 	@$(BIN)/workbench server install --release 24.10
 	@$(BIN)/workbench server install --release 24.07
 
+# The browser that the browser tests drive. It is installed where that can be done without asking; elsewhere those
+# tests say what is missing.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo 'installing Chromium for the browser tests'; \
+	  mkdir -p build; { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
+	    >build/chromium-install.log 2>&1 \
+	    || { tail -n 5 build/chromium-install.log >&2; echo 'Chromium could not be installed' >&2; }; \
+	else \
+	  echo 'the browser tests need Chromium: "apt-get install chromium" as root, or what your system has for it' >&2; \
+	fi
+
 demo: build
 	@$(BIN)/python scripts/run_notebook.py $(NOTEBOOK)
 
 lab: build
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-test: build server
+test: build server browser
 	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.torch
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES) $(NBVAL))
 

@@ -375,7 +375,9 @@ def test_statistics_of_a_batch(target: Target) -> None:
         assert each.result().error is None
     with target.server.http() as client:
         # Counted a moment after the response has gone.
-        stats = lambda: client.get_inference_statistics(model.name)["model_stats"][0]  # noqa: E731
+        def stats() -> Any:
+            return client.get_inference_statistics(model.name)["model_stats"][0]
+
         assert until(lambda: stats()["inference_count"] == 4, 10)
         row = stats()
     assert (row["inference_count"], row["execution_count"]) == (4, 1)

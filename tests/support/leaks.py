@@ -11,7 +11,7 @@ import gc
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ _SHM = Path("/dev/shm")
 _STANDING = ("multiprocessing.resource_tracker",)
 
 _long_lived: list[ServerProcess] = []
+_long_lived_processes: set[int] = set()
 
 
 def mark_this_run() -> None:
@@ -46,6 +47,17 @@ def shared_server(install: ServerInstall, repository: Path) -> Iterator[ServerPr
             yield server
         finally:
             _long_lived.remove(server)
+
+
+@contextmanager
+def long_lived_processes(processes: Iterable[psutil.Process]) -> Iterator[None]:
+    """Processes that several tests use, a browser's say: they and their children are not left behind."""
+    pids = {process.pid for process in processes}
+    _long_lived_processes.update(pids)
+    try:
+        yield
+    finally:
+        _long_lived_processes.difference_update(pids)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,8 @@ def _is_standing(process: psutil.Process) -> bool:
 
 def _belongs_to_long_lived(process: psutil.Process) -> bool:
     family = {process.pid, *(parent.pid for parent in process.parents())}
+    if family & _long_lived_processes:
+        return True
     arguments = process.cmdline()
     return any(
         server.pid in family or any(argument.startswith(server.region_prefix) for argument in arguments)

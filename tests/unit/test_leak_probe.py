@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.leaks import MARK, Snapshot
+from tests.support.leaks import MARK, Snapshot, long_lived_processes
 
 SLEEP = [sys.executable, "-S", "-c", "import time; print(flush=True); time.sleep(600)"]
 
@@ -28,6 +29,18 @@ def test_child_process_is_seen_until_it_has_ended() -> None:
 
     assert [line for line in left if line.startswith(f"process {child.pid} ")]
     assert before.wait_until_nothing_left() == []
+
+
+def test_what_is_said_to_live_long_is_no_leak_and_what_is_beside_it_is() -> None:
+    before = Snapshot.take()
+    with subprocess.Popen(SLEEP) as standing, subprocess.Popen(SLEEP) as other:
+        with long_lived_processes([psutil.Process(standing.pid)]):
+            left = before.left_since()
+        standing.kill()
+        other.kill()
+
+    assert not [line for line in left if line.startswith(f"process {standing.pid} ")]
+    assert [line for line in left if line.startswith(f"process {other.pid} ")]
 
 
 def test_process_whose_parent_is_gone_is_seen() -> None:
