@@ -16,9 +16,7 @@ CPP     := $(shell find stub -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
 NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/dev/null)
 # A file of tests stays with one worker, so that servers are shared as if there were one.
 WORKERS ?= auto
-SUITES  := -n $(WORKERS) --dist loadfile tests $(wildcard notebooks)
-# Notebooks are tests: their stored outputs must come out again.
-NBVAL   := $(if $(wildcard notebooks),--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg)
+SUITES  := -n $(WORKERS) --dist loadfile tests
 
 .PHONY: help build demo lab test server browser lint format bench soak slow clean
 help:
@@ -85,7 +83,8 @@ lab: build
 
 test: build server browser
 	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.torch
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES) $(NBVAL))
+	$(if $(ARGS),,$(BIN)/workbench test notebooks)
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES))
 
 lint: build
 	$(BIN)/ruff check .

@@ -140,6 +140,23 @@ class Tensor(NDArrayOperatorsMixin):
         """``FP32[4]``."""
         return f"{self.datatype.label}{format_shape(self.shape)}"
 
+    def to_data(self) -> dict[str, Any]:
+        """As KServe's inference protocol has it: name, datatype, shape, and the values flat, in C order.
+
+        STRING elements are text; bytes that are no UTF-8 are written as ``\\xff``.
+        """
+        flat = self.numpy().reshape(-1).tolist()
+        if self.numpy().dtype == np.object_:
+            flat = [
+                each.decode(errors="backslashreplace") if isinstance(each, bytes) else each for each in flat
+            ]
+        return {
+            "name": self.name,
+            "datatype": self.datatype.name,
+            "shape": list(self.shape),
+            "data": flat,
+        }
+
     def __repr__(self) -> str:
         return f"Tensor {self.name}  {self.type_text}  {preview.format_values(self.numpy())}"
 
@@ -179,6 +196,15 @@ class InferResponse(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self.outputs)
+
+    def to_data(self) -> dict[str, Any]:
+        """Outputs, parameters and the error, for JSON."""
+        code, text = self.error or (None, None)
+        return {
+            "outputs": [each.to_data() for each in self.outputs.values()],
+            "parameters": self.parameters,
+            "error": None if text is None else {"code": code, "text": text},
+        }
 
     def __repr__(self) -> str:
         return "\n".join(["InferResponse", *preview.columns(_rows(self))])
@@ -267,6 +293,15 @@ class InferResult(Mapping[str, Tensor]):
                 seen.add(tensor.name)
                 notes.append(f"{tensor.name} is declared {spec.type_text}, the model sent {tensor.type_text}")
         return notes
+
+    def to_data(self) -> dict[str, Any]:
+        """All responses, for JSON."""
+        return {
+            "model": self.model,
+            "id": self.request_id,
+            "responses": [each.to_data() for each in self.responses],
+            "notes": self._all_notes(),
+        }
 
     def __repr__(self) -> str:
         return self._text()

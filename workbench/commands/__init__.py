@@ -18,30 +18,41 @@ def parser() -> argparse.ArgumentParser:
         prog="workbench", description="A workbench for Triton models written in Python."
     )
     top.add_argument("--version", action="version", version=f"workbench {__version__}")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    choices = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import doctor, export, server, stub, verify
+    from workbench.commands import clean, doctor, export, run, server, stub, test, verbs, verify
 
-    doctor.register(verbs)
-    export.register(verbs)
-    server.register(verbs)
-    stub.register(verbs)
-    verify.register(verbs)
+    clean.register(choices)
+    doctor.register(choices)
+    export.register(choices)
+    server.register(choices)
+    stub.register(choices)
+    run.register(choices)
+    test.register(choices)
+    verbs.register(choices)
+    verify.register(choices)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code. The only place that prints an error."""
-    arguments = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    from workbench.commands import verbs
+    from workbench.commands.show import show_error
     from workbench.errors import WorkbenchError
 
     try:
+        if words and words[0] in verbs.NAMES:
+            return verbs.run(words[0], words[1:])
+        # What follows -- is for a tool that a verb calls.
+        own, rest = (
+            (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+        )
+        arguments = parser().parse_args(own, argparse.Namespace(rest=rest))
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
     except WorkbenchError as error:
-        print(f"workbench: error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+        show_error(error, "--json" in words)
         return error.exit_code

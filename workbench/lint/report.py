@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench import preview
@@ -62,6 +62,11 @@ class LintReport(Sequence[Finding]):
         if not count:
             return f"Lint {self.model}: portable to {self.release}"
         return f"Lint {self.model}: {count} finding{'' if count == 1 else 's'} for {self.release}"
+
+    def to_data(self) -> dict[str, Any]:
+        """The findings, for JSON."""
+        findings = [asdict(each) for each in self.findings]
+        return {"model": self.model, "release": self.release, "findings": findings}
 
     def __repr__(self) -> str:
         lines = [self._head()]

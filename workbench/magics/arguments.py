@@ -16,8 +16,9 @@ from workbench import preview
 from workbench.errors import WorkbenchUsageError
 from workbench.suggest import did_you_mean
 
-__all__ = ["Command", "HelpText", "Parser", "overview", "pairs", "split"]
+__all__ = ["MAGIC", "Command", "HelpText", "Parser", "overview", "pairs", "split"]
 
+MAGIC = "%triton"
 _WIDTH = 100  # of help texts, whatever the window
 
 
@@ -40,20 +41,25 @@ class _Formatter(argparse.HelpFormatter):
 
 
 class Parser(MagicArgumentParser):  # type: ignore[misc]
-    """One subcommand's parser. Raises instead of exiting, and knows no abbreviations."""
+    """One subcommand's parser. Raises instead of exiting, and knows no abbreviations.
 
-    def __init__(self, name: str, description: str) -> None:
-        super().__init__(prog=f"%triton {name}", description=description, formatter_class=_Formatter)
+    ``door`` is how users call it: ``%triton``, or ``workbench`` for the command line, which has the same
+    arguments but cannot store a result in a variable.
+    """
+
+    def __init__(self, name: str, description: str, door: str = MAGIC) -> None:
+        super().__init__(prog=f"{door} {name}", description=description, formatter_class=_Formatter)
         self.allow_abbrev = False
         self.name = name
         common = self.add_argument_group("common options")
         common.add_argument("-h", "--help", action="store_true", help="show this help")
         common.add_argument("-q", "--quiet", action="store_true", help="show no result")
-        common.add_argument("-o", "--output", metavar="NAME", help="store the result in this variable")
+        if door == MAGIC:
+            common.add_argument("-o", "--output", metavar="NAME", help="store the result in this variable")
         common.add_argument("--on", metavar="TARGET", default="live", help="where the model runs (live)")
 
     def error(self, message: str) -> NoReturn:
-        raise WorkbenchUsageError(f"%triton {self.name}: {message}", hint=f"%triton {self.name} -h")
+        raise WorkbenchUsageError(f"{self.prog}: {message}", hint=f"{self.prog} -h")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse, with "did you mean" for unknown options."""
@@ -82,8 +88,8 @@ class Command:
     build: Callable[[Parser], None]
     run: Callable[[Any], Any]
 
-    def parser(self) -> Parser:
-        parser = Parser(self.name, self.summary)
+    def parser(self, door: str = MAGIC) -> Parser:
+        parser = Parser(self.name, self.summary, door)
         self.build(parser)
         return parser
 

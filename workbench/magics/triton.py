@@ -12,7 +12,19 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from workbench import api
 from workbench.capture import split_cell
 from workbench.errors import InputError, WorkbenchUsageError
-from workbench.magics import bench, deliver, files, infer, inspect, lint, replay, serve, servers, services
+from workbench.magics import (
+    bench,
+    deliver,
+    files,
+    infer,
+    inspect,
+    lint,
+    replay,
+    require,
+    serve,
+    servers,
+    services,
+)
 from workbench.magics.arguments import Command, overview, split
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
@@ -21,7 +33,7 @@ __all__ = ["COMMANDS", "Call", "TritonMagics"]
 
 COMMANDS: dict[str, Command] = {
     each.name: each
-    for module in (serve, files, infer, replay, bench, lint, inspect, deliver, servers, services)
+    for module in (serve, files, infer, replay, bench, lint, inspect, deliver, servers, services, require)
     for each in module.COMMANDS
 }
 

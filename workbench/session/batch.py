@@ -52,6 +52,11 @@ class InferBatch(Sequence[InferResult]):
                 rows.append([f"[{number}]", "(no response)"])
         return rows
 
+    def to_data(self) -> dict[str, Any]:
+        """Every result, for JSON."""
+        results = [each.to_data() for each in self.results]
+        return {"model": self.model, "results": results, "notes": list(self.notes)}
+
     def __repr__(self) -> str:
         count = len(self)
         head = f"InferBatch {self.model}: {count} request{'' if count == 1 else 's'} in one execute"

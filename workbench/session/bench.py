@@ -83,6 +83,18 @@ class BenchResult:
         rows = [[name, _time(getattr(self, name))] for name in _SHOWN]
         return [*rows, ["rate", f"{self.rate:.4g} requests/s"]]
 
+    def to_data(self) -> dict[str, Any]:
+        """The figures, for JSON; times in seconds."""
+        return {
+            "model": self.model,
+            "src": self.src,
+            "requests": len(self.latencies),
+            "warmup": self.warmup,
+            "concurrency": self.concurrency,
+            **{name: getattr(self, name) for name in _SHOWN},
+            "rate": self.rate,
+        }
+
     def __repr__(self) -> str:
         count = len(self.latencies)
         head = (

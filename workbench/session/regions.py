@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["PREFIX", "SHM", "RegionLock", "sweep"]
+__all__ = ["PREFIX", "SHM", "RegionLock", "is_free", "orphans", "sweep"]
 
 SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 PREFIX = "wb_live_"
@@ -39,7 +39,7 @@ def orphans(prefix: str = PREFIX, settle: float = _SETTLE_SECONDS) -> list[Path]
     for path in sorted(SHM.glob(f"{prefix}*")):
         with contextlib.suppress(OSError):
             status = path.stat()
-            if status.st_uid == os.getuid() and time.time() - status.st_mtime > settle and _is_free(path):
+            if status.st_uid == os.getuid() and time.time() - status.st_mtime > settle and is_free(path):
                 found.append(path)
     return found
 
@@ -54,7 +54,8 @@ def sweep(prefix: str = PREFIX) -> list[str]:
     return removed
 
 
-def _is_free(path: Path) -> bool:
+def is_free(path: Path) -> bool:
+    """No living session owns the region. Raises OSError if it is gone."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -96,6 +96,12 @@ class ReplayReport(Sequence[Replayed]):
             rows.append(row if self.model else [each.model, *row])
         return rows
 
+    def to_data(self) -> dict[str, Any]:
+        """What came of each request, for JSON."""
+        keys = ("model", "index", "outcome", "detail")
+        rows = [{key: getattr(each, key) for key in keys} for each in self.rows]
+        return {"model": self.model, "equal": self.equal, "requests": rows, "notes": list(self.notes)}
+
     def __repr__(self) -> str:
         # Requests that did what they did before say nothing one by one.
         shown = self._table() if any(each.outcome != "equal" or each.detail for each in self.rows) else []

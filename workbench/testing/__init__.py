@@ -1,0 +1,1 @@
+"""Notebooks as tests (``workbench test``), and pytest fixtures for models. Imports nothing of weight."""
