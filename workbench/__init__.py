@@ -16,12 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.api import connect as connect
     from workbench.api import current as current
     from workbench.api import define as define
     from workbench.api import load_repository as load_repository
     from workbench.api import mock as mock
     from workbench.api import model as model
+    from workbench.api import parity as parity
+    from workbench.api import push as push
     from workbench.api import register_backend as register_backend
+    from workbench.api import server as server
+    from workbench.api import start_server as start_server
     from workbench.errors import BlsDeadlockError as BlsDeadlockError
     from workbench.errors import BlsTargetError as BlsTargetError
     from workbench.errors import InferTimeout as InferTimeout
@@ -38,12 +43,29 @@ if TYPE_CHECKING:
     from workbench.messages import InferResult as InferResult
     from workbench.messages import Tensor as Tensor
     from workbench.model_config import ModelConfig as ModelConfig
+    from workbench.server_errors import LoadTimeout as LoadTimeout
+    from workbench.server_errors import ParityError as ParityError
+    from workbench.server_errors import PushError as PushError
+    from workbench.server_errors import ServerModeError as ServerModeError
+    from workbench.server_errors import ServerUnreachable as ServerUnreachable
     from workbench.session.model import Model as Model
     from workbench.session.settings import Settings as Settings
     from workbench.session.workbench import Workbench as Workbench
 
 _HOMES = {
-    "api": ["current", "define", "load_repository", "mock", "model", "register_backend"],
+    "api": [
+        "connect",
+        "current",
+        "define",
+        "load_repository",
+        "mock",
+        "model",
+        "parity",
+        "push",
+        "register_backend",
+        "server",
+        "start_server",
+    ],
     "errors": [
         "BlsDeadlockError",
         "BlsTargetError",
@@ -60,6 +82,7 @@ _HOMES = {
     ],
     "messages": ["InferResponse", "InferResult", "Tensor"],
     "model_config": ["ModelConfig"],
+    "server_errors": ["LoadTimeout", "ParityError", "PushError", "ServerModeError", "ServerUnreachable"],
     "session.model": ["Model"],
     "session.settings": ["Settings"],
     "session.workbench": ["Workbench"],

@@ -17,9 +17,26 @@ from workbench.targets.live import LiveTarget
 
 if TYPE_CHECKING:
     from workbench.model_config import ModelConfig
+    from workbench.targets.local import LocalTarget
+    from workbench.targets.parity import ParityReport
+    from workbench.targets.push_report import PushReport, PushReports
+    from workbench.targets.remote import ServerTarget
     from workbench.tensor_spec import TensorSpec
 
-__all__ = ["current", "define", "live", "load_repository", "mock", "model", "register_backend"]
+__all__ = [
+    "connect",
+    "current",
+    "define",
+    "live",
+    "load_repository",
+    "mock",
+    "model",
+    "parity",
+    "push",
+    "register_backend",
+    "server",
+    "start_server",
+]
 
 _lock = threading.Lock()
 _target: LiveTarget | None = None
@@ -80,6 +97,51 @@ def mock(
     made = MockModel(name, function, inputs, outputs)
     current().bls.mocks[name] = made
     return made
+
+
+def connect(url: str, name: str, **options: Any) -> ServerTarget:
+    """Give a Triton server a name: see `workbench.targets.servers.connect` for the options."""
+    from workbench.targets import servers
+
+    return servers.connect(url, name, **options)
+
+
+def server(name: str = "local") -> ServerTarget:
+    """A connected or local server by name; ``local`` is started if it does not run.
+
+    Raises:
+        WorkbenchUsageError: there is no server of that name.
+        ServerInstallError, ServerStartError: ``local`` cannot be started.
+    """
+    from workbench.targets import servers
+
+    return servers.find(name)
+
+
+def start_server(name: str = "local", **options: Any) -> LocalTarget:
+    """Start a Triton server on this machine: options as of `workbench.targets.local.LocalOptions`."""
+    from workbench.targets import servers
+    from workbench.targets.local import LocalOptions
+
+    return servers.start(name, LocalOptions(**options))
+
+
+def push(model: Model | str, to: str | Sequence[str], **options: Any) -> PushReport | PushReports:
+    """Bring a live model onto servers, all or none: see `workbench.targets.delivery.push` for the options."""
+    from workbench.targets import delivery, servers
+
+    names = [to] if isinstance(to, str) else list(to)
+    name = model if isinstance(model, str) else model.name
+    return delivery.push(live(), name, servers.find_all(names), **options)
+
+
+def parity(model: Model | str, against: str = "local", **options: Any) -> ParityReport:
+    """Compare a live model with a server: see `workbench.targets.delivery.compare` for the options."""
+    from workbench.targets import delivery, servers
+
+    name = model if isinstance(model, str) else model.name
+    delivery.check_comparable(live(), name)
+    return delivery.compare(live(), name, servers.find(against), **options)
 
 
 def show_output(model: str, line: str) -> None:

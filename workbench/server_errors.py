@@ -9,6 +9,7 @@
     |- ServerUnreachable      nobody answers at the address, or somebody who is no Triton server
     |- ServerModeError        the server does not let models be loaded
     |- PushError              a push failed; the message says what serves now
+    |  `- LoadTimeout         the server is still loading
     `- ParityError            two places answer the same request differently: .report
 """
 
@@ -21,6 +22,7 @@ from workbench.errors import Frame, ModelFailure, WorkbenchError
 
 __all__ = [
     "ExportError",
+    "LoadTimeout",
     "ParityError",
     "PushError",
     "ServerModeError",
@@ -83,6 +85,10 @@ class PushError(ModelFailure):
     def __init__(self, message: str, *, serving: str = "", frames: Sequence[Frame] = (), **more: Any) -> None:
         super().__init__(message, frames=frames, **more)
         self.serving = serving
+
+
+class LoadTimeout(PushError):  # noqa: N818 - the name users were promised
+    """The server was still loading when the time was over; it goes on, and may serve the revision later."""
 
 
 class ParityError(WorkbenchError):

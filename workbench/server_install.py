@@ -86,16 +86,25 @@ def libpython_dir() -> Path | None:
     return next((Path(folder) for folder in candidates if folder and (Path(folder) / name).exists()), None)
 
 
-def find_server(release: str | None = None) -> ServerInstall:
+def find_server(release: str | None = None, *, at: str = "") -> ServerInstall:
     """The server to use: ``TRITON_SERVER`` (binary or folder), PATH, ``/opt/tritonserver``, then our cache.
 
     Args:
         release: Accept this release only, as ``24.10``. Default: whichever comes first; of the cache, the
             newest.
+        at: Look here only: a binary, or a folder that holds ``bin/tritonserver``.
 
     Raises:
         ServerInstallError: none was found, or ``TRITON_SERVER`` names something that is not a server.
     """
+    if at:
+        chosen = _at(Path(at).expanduser())
+        if chosen is None:
+            raise ServerInstallError(
+                f"there is no tritonserver at {at!r}",
+                hint="the binary, or the folder that holds bin/tritonserver",
+            )
+        return chosen
     for install in _candidates():
         if release is None or install.release == release:
             return install

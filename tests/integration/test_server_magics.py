@@ -69,6 +69,7 @@ def test_push_with_smoke_and_back_again(notebook: Notebook, server: ServerProces
     report = notebook.run("%triton push scale --to staging")
     assert repr(report).splitlines() == [
         f"Push scale -> staging: READY  {report.src}",
+        "  lint      portable to 24.10",
         "  snapshot  nothing served",
         "  load      config and 1/model.py sent as overrides",
         "  smoke     1 recorded request, outputs equal",
@@ -105,8 +106,10 @@ def test_a_cell_reloads_on_a_server(notebook: Notebook, server: ServerProcess) -
     assert frame.label.startswith("Cell In[")
     with pytest.raises(PushError, match="edge serves src:"):
         notebook.run(cell + "import nosuch\n")
-    with pytest.raises(WorkbenchUsageError, match="%triton models works on live models only"):
-        notebook.run("%triton models --on edge")
+    table = notebook.run("%triton models --on edge")
+    assert table["scale"].state == "READY"
+    with pytest.raises(WorkbenchUsageError, match="%triton lint works on live models only"):
+        notebook.run("%triton lint scale --on edge")
     notebook.run("%triton unload scale --on edge")
 
 
@@ -123,7 +126,9 @@ def test_parity_with_a_server_of_our_own(
     with pytest.raises(ModelExecutionError):
         notebook.run("%triton infer scale X=[8,2]")
     report = notebook.run("%triton parity scale --against local")
-    assert repr(report) == ("Parity scale: 4 of 4 equal (live vs local)\n  stubs: live own, local own")
+    assert repr(report) == (
+        "Parity scale: 4 of 4 equal (live vs local)\n  configuration equal\n  stubs: live own, local own"
+    )
     notebook.run(CELL.replace("x * 2", "x * 0 + len(__file__)"))
     with pytest.raises(ParityError, match="request 1 of scale differs in Y"):
         notebook.run("%triton parity scale --against local")

@@ -70,7 +70,7 @@ def run(name: str, words: Sequence[str]) -> int:
             _open(target, given)
             result = command.run(call)
         else:
-            from workbench.magics.servers import run_elsewhere
+            from workbench.magics.elsewhere import run_elsewhere
 
             result = run_elsewhere(call)
         if not given.quiet:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench import doctor, preview
 from workbench.magics.arguments import Command, HelpText, Parser
+from workbench.targets import servers
 
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
@@ -15,13 +17,18 @@ __all__ = ["COMMANDS", "Status"]
 
 
 class Status:
-    """Whose stub, which protocol release, how many models, which targets."""
+    """Whose stub, which protocol release, how many models, which targets.
 
-    def __init__(self, workbench: Workbench) -> None:
+    Args:
+        workbench: The session.
+        servers: Name → state of the servers it knows.
+    """
+
+    def __init__(self, workbench: Workbench, servers: Mapping[str, str] | None = None) -> None:
         self.stub = workbench.settings.stub
         self.release = workbench.release
         self.models = {name: host.state for name, host in sorted(workbench.hosts.items())}
-        self.targets = {"live": "ready"}
+        self.targets = {"live": "ready", **(servers or {})}
 
     def __repr__(self) -> str:
         ready = sum(state == "READY" for state in self.models.values())
@@ -36,7 +43,7 @@ class Status:
 
 
 def _status(call: Call) -> Status:
-    return Status(call.target.workbench)
+    return Status(call.target.workbench, servers.states())
 
 
 def _doctor_arguments(parser: Parser) -> None:

@@ -182,6 +182,7 @@ def _preload(call: Call) -> WarmStatus:
 
 def _unload_arguments(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the model's name")
+    parser.add_argument("--yes", action="store_true", help="mean it: for a protected server")
 
 
 def _unload(call: Call) -> None:

@@ -19,6 +19,7 @@ from workbench.magics import (
     infer,
     inspect,
     lint,
+    push,
     replay,
     require,
     serve,
@@ -26,6 +27,7 @@ from workbench.magics import (
     services,
 )
 from workbench.magics.arguments import Command, overview, split
+from workbench.magics.elsewhere import run_elsewhere
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
 
@@ -33,7 +35,20 @@ __all__ = ["COMMANDS", "Call", "TritonMagics"]
 
 COMMANDS: dict[str, Command] = {
     each.name: each
-    for module in (serve, files, infer, replay, bench, lint, inspect, deliver, servers, services, require)
+    for module in (
+        serve,
+        files,
+        infer,
+        replay,
+        bench,
+        lint,
+        inspect,
+        deliver,
+        servers,
+        push,
+        services,
+        require,
+    )
     for each in module.COMMANDS
 }
 
@@ -118,7 +133,7 @@ class TritonMagics(Magics):  # type: ignore[misc]
                 f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
             )
         call = Call(self.shell, api.live(), arguments, line, body)
-        result = command.run(call) if arguments.on == "live" else servers.run_elsewhere(call)
+        result = command.run(call) if arguments.on == "live" else run_elsewhere(call)
         if arguments.output:
             if not arguments.output.isidentifier():
                 raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")

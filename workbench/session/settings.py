@@ -71,7 +71,7 @@ class Settings:
         known = {field.name: type(getattr(self, field.name)) for field in fields(self)}
         values: dict[str, Any] = {}
         for key, value in changes.items():
-            name = key.replace("-", "_")
+            name = key.removeprefix("python,").replace("-", "_")  # as after --backend-config=
             if name not in known:
                 spelled = [each.replace("_", "-") for each in known]
                 raise WorkbenchUsageError(

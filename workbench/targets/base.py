@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from workbench.messages import InferResult
@@ -28,9 +28,14 @@ class Target(Protocol):
         """KServe model metadata: name, versions, platform, inputs, outputs."""
 
     def config(self, name: str) -> ModelConfig: ...
-    def infer(self, name: str, inputs: Mapping[str, Any], **options: Any) -> InferResult: ...
-    def stream(self, name: str, inputs: Mapping[str, Any], **options: Any) -> Iterator[InferResult]: ...
+    def infer(self, name: str, inputs: Mapping[str, Any], /, **options: Any) -> InferResult: ...
+    def stream(self, name: str, inputs: Mapping[str, Any], /, **options: Any) -> Iterator[InferResult]: ...
     def statistics(self, name: str) -> dict[str, int]:
         """Counts since the model was loaded: ``success``, ``failure``."""
 
-    def logs(self, name: str, count: int = 50) -> list[str]: ...
+    def logs(self, name: str, count: int = 50) -> Sequence[str]: ...
+    def index(self) -> list[dict[str, Any]]:
+        """Models as a repository index has them: name, version, state, reason."""
+
+    def metrics(self) -> str:
+        """Metrics as Prometheus text."""

@@ -5,22 +5,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.server_errors import ServerModeError, ServerUnreachable
+from workbench.targets.tls import Tls, tls_problem
 
-__all__ = ["ServerClient", "ServerRefused"]
+__all__ = ["TOO_LATE", "ServerClient", "ServerRefused"]
+
+#: Status of a call that was not answered in time, by a server that lives.
+TOO_LATE = "DEADLINE_EXCEEDED"
 
 _PORTS = {"http": 8000, "https": 443, "grpc": 8001, "grpcs": 443}
+_METRICS_PORT = 8002
 _MODE = "explicit model load / unload is not allowed"
+_PROBE_SECONDS = 3.0  # for "do you live", after another call went wrong
+_ABSENT = "workbench_no_such_model"
 # What tritonclient puts before the server's own words.
 _STATUS = re.compile(r"^\[(?P<status>\w[\w. ]*)\] ")
 
@@ -41,6 +51,8 @@ class ServerClient:
             is meant.
         headers: Header name → name of the environment variable that has its value, read at each call: a
             token is never part of a cell.
+        tls: Files for ``https`` and ``grpcs``. Default: the system's authorities, and no certificate of ours.
+        metrics_url: Where it shows its metrics. Default: port 8002 of the same host, without TLS.
         timeout: Seconds for everything but loading.
         load_timeout: Seconds a load may take.
 
@@ -53,6 +65,8 @@ class ServerClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
+        tls: Tls | None = None,
+        metrics_url: str = "",
         timeout: float = 60.0,
         load_timeout: float = 600.0,
     ) -> None:
@@ -68,6 +82,20 @@ class ServerClient:
         self.scheme = parts.scheme
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.address = f"{host}:{port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}"
+        if tls is not None and not self.secure:
+            raise WorkbenchUsageError(
+                f"certificates are for https and grpcs, not for {self.scheme}",
+                hint=f"{self.scheme}s://{self.address}",
+            )
+        self.metrics_url = metrics_url or f"http://{host}:{_METRICS_PORT}/metrics"
+        if urlsplit(self.metrics_url).scheme not in ("http", "https"):
+            raise WorkbenchUsageError(f"metrics are read over http, not from {metrics_url!r}")
+        #: Makes the error for a server that does not answer, of a reason and a hint.
+        self.unreachable: Callable[[str, str], ServerUnreachable] = lambda reason, hint: ServerUnreachable(
+            f"no Triton server answers at {self.address}: {reason}", hint=hint
+        )
+        self._tls = tls or Tls()
+        self._kept = threading.local()
         self._header_variables = dict(headers or {})
         self._timeout = timeout
         self._load_timeout = load_timeout
@@ -98,18 +126,56 @@ class ServerClient:
         """Name, version, extensions."""
         return dict(self._ask(lambda client, more: client.get_server_metadata(**more)))
 
+    def alive(self) -> bool:
+        """Whether a server answers at all, within a few seconds."""
+        try:
+            with self._client(_PROBE_SECONDS) as client:
+                more: dict[str, Any] = {"headers": self.headers()}
+                if self.is_grpc:
+                    more["client_timeout"] = _PROBE_SECONDS
+                return bool(client.is_server_live(**more))
+        except Exception:  # whatever went wrong, it is no answer
+            return False
+
+    def check_mode(self) -> None:
+        """Raise ServerModeError if the server takes no loads. Changes nothing there."""
+        try:
+            # In explicit mode there is nothing to unload and that is all; in the others it is refused first.
+            self.unload(_ABSENT)
+        except ServerRefused:
+            pass
+
+    def metrics(self) -> str:
+        """Prometheus text. Raises ServerUnreachable if nobody shows metrics at `metrics_url`."""
+        request = urllib.request.Request(self.metrics_url)  # noqa: S310 - http and https only, see __init__
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310
+                return str(answer.read().decode())
+        except (OSError, HTTPException) as error:
+            raise self.unreachable(
+                f"no metrics at {self.metrics_url} ({_reason(error)})", "--metrics URL says where they are"
+            ) from None
+
     def index(self) -> list[dict[str, Any]]:
         """Every model of the repository with its state. Models loaded from sent files are not in it."""
         found = self._ask(lambda client, more: client.get_model_repository_index(**more))
         return list(found.get("models", []) if isinstance(found, dict) else found)
 
-    def load(self, name: str, config: str | None = None, files: Mapping[str, bytes] | None = None) -> None:
+    def load(
+        self,
+        name: str,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
         """Load a model; with `files` from these alone.
 
         Args:
             name: The model's name.
             config: JSON in place of config.pbtxt; needed if there are files.
             files: Path inside the model's folder → content.
+            timeout: Seconds, in place of the client's own limit for loads.
 
         Raises:
             ServerRefused: it did not load; the text says why.
@@ -118,7 +184,7 @@ class ServerClient:
         named = {f"file:{path}": data for path, data in files.items()} if files else None
         self._ask(
             lambda client, more: client.load_model(name, config=config, files=named, **more),
-            self._load_timeout,
+            timeout or self._load_timeout,
         )
 
     def unload(self, name: str) -> None:
@@ -140,6 +206,11 @@ class ServerClient:
     def statistics(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self._ask(lambda client, more: client.get_inference_statistics(name, **more))
         return dict(found["model_stats"][0])
+
+    def loaded(self) -> list[str]:
+        """Names of the models that are ready, those loaded from sent files among them."""
+        found: dict[str, Any] = self._ask(lambda client, more: client.get_inference_statistics(**more))
+        return sorted({each["name"] for each in found.get("model_stats", [])})
 
     def infer(self, name: str, inputs: list[tuple[str, str, tuple[int, ...], Any]], **options: Any) -> Any:
         """One request; inputs are (name, datatype, shape, NumPy array). Gives tritonclient's result."""
@@ -177,7 +248,7 @@ class ServerClient:
                 while True:
                     result, error = answers.get()
                     if error is not None:
-                        raise _translated(error, self.address)
+                        raise self._translated(error)
                     final = result.get_response().parameters["triton_final_response"].bool_param
                     if result.get_response().outputs or not final:
                         yield result
@@ -185,6 +256,16 @@ class ServerClient:
                         return
             finally:
                 client.stop_stream(cancel_requests=True)
+
+    @contextmanager
+    def kept(self, timeout: float | None = None) -> Iterator[None]:
+        """Calls of this thread share one connection, with one limit of seconds, until the block ends."""
+        with self._client(timeout or self._timeout) as client:
+            self._kept.client = client
+            try:
+                yield
+            finally:
+                del self._kept.client
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -202,15 +283,25 @@ class ServerClient:
 
     @contextmanager
     def _client(self, timeout: float) -> Iterator[Any]:
+        kept = getattr(self._kept, "client", None)
+        if kept is not None:
+            yield kept
+            return
         if self.is_grpc:
             from tritonclient import grpc
 
-            client: Any = grpc.InferenceServerClient(self.address, ssl=self.secure)
+            more = self._tls.for_grpc() if self.secure else {}
+            client: Any = grpc.InferenceServerClient(self.address, ssl=self.secure, **more)
         else:
             from tritonclient import http
 
+            more = self._tls.for_http()
             client = http.InferenceServerClient(
-                self.address, ssl=self.secure, connection_timeout=min(timeout, 60.0), network_timeout=timeout
+                self.address,
+                ssl=self.secure,
+                connection_timeout=min(timeout, 60.0),
+                network_timeout=timeout,
+                **(more if self.secure else {}),
             )
         try:
             yield client
@@ -228,7 +319,7 @@ class ServerClient:
         except WorkbenchError:
             raise
         except Exception as error:
-            raise _translated(error, self.address) from None
+            raise self._translated(error) from None
         if hasattr(answer, "DESCRIPTOR"):
             from google.protobuf import json_format
 
@@ -237,32 +328,53 @@ class ServerClient:
             )
         return answer
 
+    def _translated(self, error: Exception) -> WorkbenchError:
+        from tritonclient.utils import InferenceServerException
 
-def _translated(error: Exception, address: str) -> WorkbenchError:
-    from tritonclient.utils import InferenceServerException
-
-    if not isinstance(error, InferenceServerException):
-        if isinstance(error, (OSError, json.JSONDecodeError, ValueError)):
-            return ServerUnreachable(
-                f"no Triton server answers at {address}: {_reason(error)}", hint="check address and port"
+        if not isinstance(error, InferenceServerException):
+            return self._broken(error)
+        text = str(error.message() or "")
+        match = _STATUS.match(text)
+        if match:
+            text = text[match.end() :]
+        status = str(error.status() or "").removeprefix("StatusCode.")
+        if _MODE in text:
+            return ServerModeError(
+                "the server does not load models on request",
+                hint="start it with --model-control-mode=explicit",
             )
+        # A server says UNAVAILABLE of a model, gRPC's own library of a server: ask which it is.
+        if status == "UNAVAILABLE":
+            problem = tls_problem(text) if self.secure else None
+            if problem is not None:
+                return self.unreachable(*problem)
+            if not self.alive():
+                return self.unreachable("nobody listens there", "check address and port")
+        if status == TOO_LATE and not self.alive():
+            return self.unreachable("no answer in time", "check address and port")
+        return ServerRefused(text.strip(), status)
+
+    def _broken(self, error: Exception) -> WorkbenchError:
+        """What an HTTP call ended with that is no answer."""
+        if isinstance(error, TimeoutError) and self.alive():
+            return ServerRefused("no answer in time", TOO_LATE)
+        problem = tls_problem(str(error)) if self.secure else None
+        if problem is not None:
+            return self.unreachable(*problem)
+        if isinstance(error, (OSError, ValueError)) or type(error).__module__.startswith("geventhttpclient"):
+            return self.unreachable(_reason(error), "check address and port")
         return WorkbenchError(f"{type(error).__name__}: {error}")
-    text = str(error.message() or "")
-    match = _STATUS.match(text)
-    if match:
-        text = text[match.end() :]
-    status = str(error.status() or "").removeprefix("StatusCode.")
-    if _MODE in text:
-        return ServerModeError(
-            "the server does not load models on request",
-            hint="start it with --model-control-mode=explicit",
-        )
-    if status in ("UNAVAILABLE", "") and ("connect" in text.lower() or "channel" in text.lower()):
-        return ServerUnreachable(f"no Triton server answers at {address}", hint="check address and port")
-    return ServerRefused(text.strip(), status)
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"status {error.code}"
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        return _reason(error.reason)
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return (error.strerror if isinstance(error, OSError) else None) or "what answers is something else"
+    if isinstance(error, OSError):
+        return error.strerror or "no connection"
+    if "closed" in type(error).__name__.lower():
+        return "the connection ended before the answer"
+    return "what answers is something else"

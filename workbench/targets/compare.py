@@ -1,25 +1,23 @@
-"""The same requests here and there: what differs, and reports of it."""
+"""Two answers to one request, two configurations of one model: what differs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench import preview
-from workbench.errors import ModelExecutionError, WorkbenchError
 from workbench.messages import InferResult, Tensor
-from workbench.server_errors import ParityError
+from workbench.model_config import ModelConfig
 from workbench.session.replay import inputs_of
+from workbench.targets.pushed import MARK
 
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
     from workbench.session.recorder import RecordedRequest
     from workbench.targets.remote import ServerTarget
 
-__all__ = ["ParityReport", "difference", "parity", "smoke_checks"]
+__all__ = ["config_difference", "difference", "smoke_checks"]
 
 _SMOKE = 3  # recorded requests sent after a push
 
@@ -34,7 +32,7 @@ def difference(
         there: The other; empty responses of either count for nothing, as transports drop or keep them.
         rtol: Relative difference that counts as equal, for floating-point outputs; NaN equals NaN.
         atol: The same, absolute.
-        parameters: Compare response parameters too.
+        parameters: Compare response parameters and final flags too.
     """
     first = [each for each in here.responses if each]
     second = [each for each in there.responses if each]
@@ -50,6 +48,10 @@ def difference(
                 return f"differs in {name}{place}: {found}"
         if parameters and one.parameters != other.parameters:
             return f"differs in its parameters{place}: {one.parameters} here, {other.parameters} there"
+        flags = [getattr(each.raw, "is_last", None) for each in (one, other)]
+        if parameters and None not in flags and flags[0] != flags[1]:
+            with_flag = "here" if flags[0] else "there"
+            return f"differs in its flags{place}: it is the last response {with_flag} only"
     return ""
 
 
@@ -86,77 +88,30 @@ def smoke_checks(host: ModelHost) -> list[Any]:
     return [check(each) for each in chosen]
 
 
-@dataclass(frozen=True)
-class ParityReport:
-    """Which requests were answered alike. True if all were. ``stub`` says whose stub each side runs."""
-
-    model: str
-    against: str
-    count: int
-    differences: Mapping[int, str]  # request, from 1 → what differs
-    stubs: tuple[str, str]
-
-    def __bool__(self) -> bool:
-        return not self.differences
-
-    def __repr__(self) -> str:
-        equal = self.count - len(self.differences)
-        lines = [f"Parity {self.model}: {equal} of {self.count} equal (live vs {self.against})"]
-        lines += [f"  request {number} {text}" for number, text in sorted(self.differences.items())]
-        lines.append(f"  stubs: live {self.stubs[0]}, {self.against} {self.stubs[1]}")
-        return "\n".join(lines)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return preview.mimebundle(repr(self))
+def config_difference(here: ModelConfig, there: ModelConfig) -> str:
+    """The first difference of two configurations in effect, "" if there is none. Our mark is left out."""
+    found = _first_difference(_plain(here), _plain(there), "")
+    return f"its configuration differs in {found}" if found else ""
 
 
-def parity(
-    host: ModelHost,
-    target: ServerTarget,
-    records: Sequence[RecordedRequest],
-    *,
-    stubs: tuple[str, str],
-    rtol: float = 0.0,
-    atol: float = 0.0,
-    report_only: bool = False,
-) -> ParityReport:
-    """Send requests to the live model and to a server, and compare answers and error texts.
-
-    Raises:
-        ParityError: one differs, unless `report_only`.
-        InputError: an input array was changed in place since it was recorded.
-    """
-    differences: dict[int, str] = {}
-    for number, record in enumerate(records, 1):
-        inputs = inputs_of(record)
-        with host.recorder.paused():
-            here = _outcome(host.infer, inputs, timeout=30.0, **record.options)
-        there = _outcome(target.infer, host.name, inputs, **record.options)
-        if isinstance(here, InferResult) and isinstance(there, InferResult):
-            text = difference(here, there, rtol=rtol, atol=atol)
-        elif here != there:
-            text = f"{_said(here)} here and {_said(there)} there"
-        else:
-            text = ""
-        if text:
-            differences[number] = text
-    report = ParityReport(host.name, target.name, len(records), differences, stubs)
-    if differences and not report_only:
-        number, text = next(iter(differences.items()))
-        raise ParityError(
-            f"request {number} of {host.name} {text}", report=report, hint="--report shows all of them"
-        )
-    return report
+def _plain(config: ModelConfig) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(config.to_json())
+    fields.get("parameters", {}).pop(MARK, None)
+    return fields
 
 
-def _outcome(send: Callable[..., InferResult], *given: Any, **options: Any) -> InferResult | str:
-    try:
-        return send(*given, **options)
-    except ModelExecutionError as error:
-        return error.cause.strip()
-    except WorkbenchError as error:
-        return str(error)
+def _first_difference(one: Any, other: Any, path: str) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            found = _first_difference(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+            if found:
+                return found
+        return ""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return next(filter(None, (_first_difference(*each, f"{path}[{i}]") for i, each in pairs)), "")
+    return "" if one == other else f"{path}: {_shown(one)} here, {_shown(other)} there"
 
 
-def _said(outcome: InferResult | str) -> str:
-    return f"fails ({outcome.splitlines()[0]})" if isinstance(outcome, str) else "is answered"
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, sort_keys=True)

@@ -205,10 +205,10 @@ class LiveTarget:
     def config(self, name: str) -> ModelConfig:
         return self.workbench.model(name).config
 
-    def infer(self, name: str, inputs: Mapping[str, Any], **options: Any) -> InferResult:
+    def infer(self, name: str, inputs: Mapping[str, Any], /, **options: Any) -> InferResult:
         return self.workbench.model(name).infer(inputs, **options)
 
-    def stream(self, name: str, inputs: Mapping[str, Any], **options: Any) -> Iterator[InferResult]:
+    def stream(self, name: str, inputs: Mapping[str, Any], /, **options: Any) -> Iterator[InferResult]:
         return self.workbench.model(name).stream(inputs, **options)
 
     def statistics(self, name: str) -> dict[str, int]:
@@ -217,6 +217,19 @@ class LiveTarget:
 
     def logs(self, name: str, count: int = 50) -> list[str]:
         return [str(each) for each in self.workbench.logs.records(name, count)]
+
+    def index(self) -> list[dict[str, Any]]:
+        """Models as a repository index has them: name, version, state, reason."""
+        rows = []
+        for name, host in sorted(self.workbench.hosts.items()):
+            version = str(host.entry.version) if host.current is not None else ""
+            reason = str(host.failure) if host.failure is not None else ""
+            rows.append({"name": name, "version": version, "state": host.state, "reason": reason})
+        return rows
+
+    def metrics(self) -> str:
+        """Metrics that models made, as Prometheus text."""
+        return self.workbench.metrics.dump()
 
     def lint(self, name: str, release: str | None = None) -> LintReport:
         """What a server would refuse in a model, or do otherwise.

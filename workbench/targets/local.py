@@ -1,31 +1,70 @@
-"""The local target: a real server that this kernel starts when it is first asked for, and ends."""
+"""A local target: a real server that this kernel starts, and that ends with it."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from workbench.repository.stub_files import launcher_files
-from workbench.server_install import ServerInstall
-from workbench.targets.client import ServerClient
+from workbench import preview
+from workbench.errors import WorkbenchError, WorkbenchUsageError
+from workbench.repository.entry import open_entry
+from workbench.repository.model_files import STUB_NAME
+from workbench.server_errors import ServerUnreachable
+from workbench.server_install import ServerInstall, find_server
+from workbench.session.settings import Settings
+from workbench.targets.client import ServerClient, ServerRefused
 from workbench.targets.process_server import ServerProcess
 from workbench.targets.remote import ServerTarget
+from workbench.targets.server_tables import LogText, plain_log
+from workbench.targets.server_texts import load_failure
 
-__all__ = ["LocalTarget"]
+__all__ = ["LocalOptions", "LocalTarget", "server_backend_config", "temporary"]
+
+#: What a server takes with ``--backend-config=python,…``; the workbench's other settings are not for it.
+_KEYS = (
+    "shm-default-byte-size",
+    "shm-growth-byte-size",
+    "stub-timeout-seconds",
+    "shm-region-prefix-name",
+    "thread-pool-size",
+)
+
+
+@dataclass(frozen=True)
+class LocalOptions:
+    """How a local server is started.
+
+    Attributes:
+        repository: Model repository; its models are loaded. "": an empty one of its own.
+        binary: ``tritonserver``, or the folder of an installation. "": see `find_server`.
+        port: HTTP port; gRPC and metrics take the next two. None: free ones.
+        stub: ``own``: models run in our stub, with this kernel's packages. ``nvidia``: in the server's own.
+        backend_config: Settings of the Python backend, as a server's command line has them.
+        auto_complete: Whether the server asks models to complete their configuration. That takes a second off
+            every load if it does not, and models pushed from here come with complete ones.
+    """
+
+    repository: str = ""
+    binary: str = ""
+    port: int | None = None
+    stub: str = "own"
+    backend_config: Mapping[str, str] = field(default_factory=dict)
+    auto_complete: bool | None = None
 
 
 class LocalTarget(ServerTarget):
-    """A server on loopback, in explicit mode, with an empty repository.
-
-    Every model goes there with our stub, which runs this kernel's Python: so it finds the packages that the
-    live model has. With ``stub="nvidia"`` the server's own stub runs it, in the reference environment.
-    Auto-completion is off, which takes a second off every load: models come with complete configurations.
+    """A server on loopback, in explicit mode.
 
     Raises (on making it):
-        ServerInstallError: there is no server on this machine.
+        ServerInstallError: there is no server on this machine, or none at `LocalOptions.binary`.
         ServerStartError: it does not come up.
+        WorkbenchUsageError: the repository is no folder, or a setting is wrong.
     """
 
     def __init__(
@@ -33,36 +72,186 @@ class LocalTarget(ServerTarget):
         name: str = "local",
         install: ServerInstall | None = None,
         *,
-        stub: str = "own",
+        options: LocalOptions | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        self.options = options or LocalOptions()
+        self.stub = self.options.stub
+        install = install or find_server(at=self.options.binary)
+        settings = server_backend_config(self.options.backend_config)
+        repository = Path(self.options.repository).expanduser() if self.options.repository else None
+        if repository is not None and not repository.is_dir():
+            raise WorkbenchUsageError(
+                f"{repository.name} is no folder", hint="a model repository is a folder of model folders"
+            )
         self._folder = tempfile.TemporaryDirectory(prefix="wb-local-")
-        self.process = ServerProcess(
-            self._folder.name, install, env=env, auto_complete=False, stop_timeout=3.0
-        )
-        files: dict[str, bytes | Path] = {}
-        if stub == "own":
-            files = launcher_files(sys.executable).files
-            if self.process.install.release:
-                files["triton_release"] = f"{self.process.install.release}\n".encode()
+        folder = Path(self._folder.name)
+        #: Why models of the repository are not loaded, by name.
+        self.failed: dict[str, str] = {}
         try:
+            (folder / "models").mkdir()
+            more = dict(env or {})
+            if self.stub == "own":
+                install = _with_own_stub(install, folder / "backends")
+                more["TRITON_WORKBENCH_PYTHON"] = sys.executable
+                if install.release:
+                    more["TRITON_WORKBENCH_RELEASE"] = install.release
+            complete = self.options.auto_complete
+            self.process = ServerProcess(
+                repository or folder / "models",
+                install,
+                python_env=Path(sys.prefix) if self.stub == "own" else None,
+                env=more,
+                # A repository's own models may rely on it.
+                auto_complete=repository is not None if complete is None else complete,
+                backend_config=settings,
+                port=self.options.port,
+                stop_timeout=3.0,
+            )
             self.process.start()
         except BaseException:
             self._folder.cleanup()
             raise
-        client = ServerClient(f"http://{self.process.http_address}")
-        super().__init__(name, client, stub_files=files)
+        http, grpc = self._clients()
+        super().__init__(name, http, streams=grpc)
+        if repository is not None:
+            self._load_all()
+
+    def _clients(self) -> tuple[ServerClient, ServerClient]:
+        http, grpc = (
+            ServerClient(f"{scheme}://{address}", metrics_url=self.process.metrics_url)
+            for scheme, address in (("http", self.process.http_address), ("grpc", self.process.grpc_address))
+        )
+        return http, grpc
+
+    def _load_all(self) -> None:
+        for folder in sorted(self.process.repository.iterdir()):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            try:
+                self.client.load(folder.name)
+            except ServerRefused as refused:
+                try:
+                    cause, _ = load_failure(str(refused), open_entry(folder))
+                except (
+                    WorkbenchError
+                ):  # not even its folder is right: the server's words are the best there are
+                    cause = str(refused)
+                self.failed[folder.name] = cause.strip().splitlines()[0]
 
     @property
     def release(self) -> str:
         """``24.10``, or "" where the installation does not say."""
         return self.process.install.release or ""
 
-    def logs(self, name: str, count: int = 50) -> list[str]:
-        """The last lines of the server's log that have the model's name in them."""
-        return [line for line in self.process.log_text().splitlines() if name in line][-count:]
+    @property
+    def state(self) -> str:
+        if self.process.running:
+            return "ready" if self.client.alive() else "no answer"
+        return f"ended with {self.process.ending}" if self.process.ending else "stopped"
+
+    @property
+    def url(self) -> str:
+        """Its HTTP address, for clients; another one after every start, unless a port was chosen."""
+        return f"http://{self.process.http_address}"
+
+    @property
+    def grpc_url(self) -> str:
+        """The same for gRPC."""
+        return f"grpc://{self.process.grpc_address}"
+
+    def _gone(self, reason: str, hint: str) -> ServerUnreachable:
+        # Its ports differ from run to run, so they are not told.
+        ended = self.process.has_ended(0.0 if "in time" in reason else 2.0)
+        if not ended and "metrics" not in reason:
+            return ServerUnreachable(
+                f"{self.name} does not answer: {reason}", hint=f"%triton server logs {self.name}"
+            )
+        if not ended:
+            return ServerUnreachable(f"{self.name} shows no metrics")
+        return ServerUnreachable(
+            f"{self.name} {self.state}",
+            hint=f"%triton server restart {self.name} starts it and sends its models again",
+        )
+
+    def restart(self) -> dict[str, str]:
+        """Start the process anew, and load what it served again.
+
+        Returns:
+            Model → src that serves, or why it does not.
+
+        Raises:
+            ServerStartError: it does not come up.
+        """
+        self.process.stop()
+        self.process.start()
+        self._connect(*self._clients())
+        self.failed = {}
+        if self.options.repository:
+            self._load_all()
+        return self._pushes.again()
+
+    def logs(self, name: str = "", count: int = 50, level: str = "verbose") -> LogText:
+        """The last lines of the server's log; with `name`, those that have the model's name in them."""
+        return LogText(self.name, plain_log(self.process.log_text(), model=name, level=level, count=count))
 
     def close(self) -> None:
         """End the server. May be called again."""
         self.process.stop()
         self._folder.cleanup()
+
+    def __repr__(self) -> str:
+        release = f"Triton {self.release}" if self.release else "Triton"
+        state = self.state if self.state != "ready" else "READY"
+        lines = ["  ".join([f"Server {self.name}", state, release, f"stub {self.stub}"])]
+        if state == "READY" and self.options.repository:
+            lines += preview.columns([each.row() for each in self.models().values() if each.state == "READY"])
+            lines += preview.columns([[name, "FAILED", why] for name, why in sorted(self.failed.items())])
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return preview.mimebundle(repr(self))
+
+
+def server_backend_config(given: Mapping[str, Any]) -> dict[str, str]:
+    """Settings checked as the live host checks them, under the names a server knows.
+
+    Raises:
+        WorkbenchUsageError: an unknown key, or a value out of range.
+    """
+    found = {key.removeprefix("python,").replace("_", "-"): str(value) for key, value in given.items()}
+    unknown = sorted(set(found) - set(_KEYS))
+    Settings().updated(found)
+    if unknown:
+        raise WorkbenchUsageError(
+            f"{unknown[0]} is a setting of live models, not of a server", hint=f"keys: {' '.join(_KEYS)}"
+        )
+    return found
+
+
+def _with_own_stub(install: ServerInstall, folder: Path) -> ServerInstall:
+    """The same server with a folder of backends in which the Python backend's stub is ours."""
+    _link(install.backends, folder, "python")
+    _link(install.backends / "python", folder / "python", STUB_NAME)
+    with resources.as_file(resources.files("workbench") / "backend" / STUB_NAME) as launcher:
+        place = folder / "python" / STUB_NAME
+        place.write_bytes(launcher.read_bytes())
+        place.chmod(0o700)
+    return replace(install, backends=folder)
+
+
+def _link(source: Path, target: Path, left_out: str) -> None:
+    target.mkdir()
+    for each in source.iterdir():
+        if each.name != left_out:
+            (target / each.name).symlink_to(each)
+
+
+@contextmanager
+def temporary(name: str, options: LocalOptions) -> Iterator[LocalTarget]:
+    """A local server for as long as the block runs."""
+    target = LocalTarget(name, options=options)
+    try:
+        yield target
+    finally:
+        target.close()

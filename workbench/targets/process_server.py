@@ -52,7 +52,9 @@ class ServerProcess:
         repository: Model repository; nothing in it is loaded before `load`.
         install: The server to start; default `find_server()`.
         auto_complete: False passes ``--disable-auto-complete-config``.
-        backend_config: Keys of the Python backend, as ``{"shm-default-byte-size": 1 << 20}``.
+        backend_config: Keys of the Python backend, as ``{"shm-default-byte-size": 1 << 20}``. A prefix for
+            region names is kept, and made this server's own by what follows it.
+        port: HTTP port; gRPC and metrics take the two after it. Default: three free ones.
         python_env: Prefix of the environment that NVIDIA's stubs shall find their packages in; its ``bin``
             goes first on PATH. Default: the installation's reference environment.
         env: More environment variables for the server and its stubs.
@@ -70,6 +72,7 @@ class ServerProcess:
         *,
         auto_complete: bool = True,
         backend_config: Mapping[str, str | int] | None = None,
+        port: int | None = None,
         python_env: Path | None = None,
         env: Mapping[str, str] | None = None,
         extra_args: Sequence[str] = (),
@@ -80,11 +83,13 @@ class ServerProcess:
     ) -> None:
         self.repository = Path(repository).resolve()
         self.install = install or find_server()
-        self.region_prefix = f"wb_srv_{uuid.uuid4().hex[:12]}_"
+        wanted = dict(backend_config or {})
+        self.region_prefix = f"{wanted.get('shm-region-prefix-name', 'wb_srv_')}{uuid.uuid4().hex[:12]}_"
         self.http_port = self.grpc_port = self.metrics_port = 0
         self.pid: int | None = None
         self._auto_complete = auto_complete
-        self._backend_config = {"shm-region-prefix-name": self.region_prefix, **(backend_config or {})}
+        self._backend_config = {**wanted, "shm-region-prefix-name": self.region_prefix}
+        self._port = port
         self._python_env = python_env or self.install.reference_env
         self._env = dict(env or {})
         self._extra_args = list(extra_args)
@@ -123,7 +128,12 @@ class ServerProcess:
                 return
             except ServerStartError as error:
                 self.stop()
-                if attempt + 1 == _PORT_ATTEMPTS or not _PORT_TAKEN.search(error.log_tail):
+                taken = _PORT_TAKEN.search(error.log_tail)
+                if taken and self._port is not None:
+                    raise ServerStartError(
+                        f"one of the ports {self._port} to {self._port + 2} is taken", ""
+                    ) from None
+                if attempt + 1 == _PORT_ATTEMPTS or not taken:
                     raise
             except BaseException:
                 self.stop()
@@ -138,7 +148,7 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.running:
-                raise ServerStartError(f"tritonserver ended with {self._ending()}", self._log_tail())
+                raise ServerStartError(f"tritonserver ended with {self.ending}", self._log_tail())
             if self._answers_ready():
                 return
             if _PORT_TAKEN.search(self._log_tail()):
@@ -171,12 +181,41 @@ class ServerProcess:
         """The server process exists."""
         return self._guard is not None and self._guard.poll() is None
 
+    def has_ended(self, patience: float = 2.0) -> bool:
+        """Whether the server's process is gone, for one that has just stopped answering.
+
+        Args:
+            patience: Seconds to wait for a process that is on its way out.
+        """
+        now = time.monotonic()
+        # Once it is gone, the guard clears up after it.
+        limit, clearing = now + patience, now + patience + self._stop_timeout
+        while self.running and now < limit:
+            if self.pid is not None and not psutil.pid_exists(self.pid):
+                limit = clearing
+            time.sleep(0.02)
+            now = time.monotonic()
+        return not self.running
+
+    @property
+    def ending(self) -> str:
+        """``signal 9``, ``exit code 1``; "" while it runs, and before it was started."""
+        code = self._guard.poll() if self._guard else None
+        if code is None:
+            return ""
+        return f"signal {code - 128}" if code > 128 else f"exit code {code}"
+
     # Talk.
 
     @property
     def version(self) -> str:
         """The server's own version, as ``2.51.0``; known after `start`."""
         return self._version
+
+    @property
+    def metrics_url(self) -> str:
+        """Where it shows its metrics."""
+        return f"http://{_HOST}:{self.metrics_port}/metrics"
 
     @property
     def http_address(self) -> str:
@@ -256,7 +295,9 @@ class ServerProcess:
     # Inside.
 
     def _spawn(self) -> None:
-        self.http_port, self.grpc_port, self.metrics_port = _free_ports(3)
+        first = self._port
+        ports = _free_ports(3) if first is None else [first, first + 1, first + 2]
+        self.http_port, self.grpc_port, self.metrics_port = ports
         if self._log_path is None:
             handle, name = tempfile.mkstemp(prefix="wb-tritonserver-", suffix=".log")
             os.close(handle)
@@ -339,12 +380,6 @@ class ServerProcess:
         finally:
             connection.close()
         return True
-
-    def _ending(self) -> str:
-        code = self._guard.poll() if self._guard else None
-        if code is None:
-            return "no exit code"
-        return f"signal {code - 128}" if code > 128 else f"exit code {code}"
 
     def _log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_text().splitlines()[-lines:])

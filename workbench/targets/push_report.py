@@ -1,13 +1,14 @@
-"""What a push, a roll-back or a look at a server shows."""
+"""What a push or a roll-back shows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench import preview
 
-__all__ = ["PushReport"]
+__all__ = ["PushReport", "PushReports"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,25 @@ class PushReport:
         head = f"{self.verb} {self.model} {arrow} {self.server}: {self.state}"
         lines = [f"{head}  {self.src}".rstrip(), *preview.columns(self.steps)]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return preview.mimebundle(repr(self))
+
+
+class PushReports(Sequence[PushReport]):
+    """The reports of a push to several servers, in the order in which they were named."""
+
+    def __init__(self, reports: Sequence[PushReport]) -> None:
+        self.reports = tuple(reports)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.reports[index]
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.reports))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return preview.mimebundle(repr(self))

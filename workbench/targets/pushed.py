@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["MARK", "Pushed", "loose_entry", "make_pushed", "mark_in"]
 #: equal configuration with success and keeps serving the old files (seen with 24.10): the mark makes every
 #: revision's configuration its own, and is read back to know what serves.
 MARK = "workbench_src"
+_EMPTY = "ensemble.txt"
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,28 @@ def loose_entry(name: str, source: ModelSource, config: ModelConfig) -> ModelEnt
     return ModelEntry(name, Path(os.devnull) / "1" / name, source, config)
 
 
-def make_pushed(entry: ModelEntry, extra: Mapping[str, bytes | Path] | None = None) -> Pushed:
+def make_pushed(
+    entry: ModelEntry, extra: Mapping[str, bytes | Path] | None = None, *, version: int = 0
+) -> Pushed:
     """A model ready to be sent.
 
     Args:
         entry: The model.
         extra: More files for the model's folder: a stub.
+        version: Which version it is to be; 0: the one it is.
     """
     files = {name: data for name, data in model_files(entry).items() if name != "config.pbtxt"}
+    if version and version != entry.version:
+        here, there = f"{entry.version}/", f"{version}/"
+        files = {
+            there + name.removeprefix(here) if name.startswith(here) else name: data
+            for name, data in files.items()
+            if not name.startswith(there)
+        }
+        entry = replace(entry, version=version)
+    if not files:
+        # A server wants a version folder with a file in it, of an ensemble too.
+        files = {f"{entry.version}/{_EMPTY}": b"The configuration says it all.\n"}
     if extra:
         files = {name: data for name, data in files.items() if not is_stub_file(name)} | dict(extra)
     contents = {name: data.read_bytes() if isinstance(data, Path) else data for name, data in files.items()}

@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench import datatypes
+from workbench import _host, datatypes
 from workbench.errors import (
     InferTimeout,
+    ModelExecutionError,
     ModelNotFound,
     RequestInfo,
+    StubCrashedError,
     WorkbenchError,
     WorkbenchUsageError,
 )
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
-from workbench.repository.model_files import required_packages
-from workbench.server_errors import PushError
+from workbench.server_errors import PushError, ServerUnreachable
 from workbench.session import failures
 from workbench.session.inputs import InputEncoder
-from workbench.targets.client import ServerClient, ServerRefused
+from workbench.targets.client import TOO_LATE, ServerClient, ServerRefused
 from workbench.targets.push_report import PushReport
-from workbench.targets.pushed import Pushed, loose_entry, make_pushed, mark_in
-from workbench.targets.server_texts import at_home, load_failure
+from workbench.targets.pushed import loose_entry
+from workbench.targets.pushing import Pushes, src_of
+from workbench.targets.server_tables import LogText, ServerModel, ServerModels, signature
+from workbench.targets.server_texts import at_home
 from workbench.targets.wire import WireResponse, client_options, for_client
 from workbench.tensor_spec import TensorSpec
 
 __all__ = ["ServerTarget"]
+
+#: name, datatype, shape, values
+Encoded = tuple[str, str, tuple[int, ...], Any]
+_UNHEALTHY = "is not healthy"
+_OPTIONS = frozenset({"timeout", "parameters", "request_id", "sequence"})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request to a server's model, checked and encoded: it can be sent more than once."""
+
+    config: ModelConfig
+    encoded: tuple[Encoded, ...]
+    notes: tuple[str, ...]
+
+    def result(self, responses: Sequence[Any], options: Mapping[str, Any]) -> InferResult:
+        """The answer as users see it."""
+        return InferResult(
+            self.config.name,
+            responses,
+            declared=self.config.outputs,
+            batched=bool(self.config.max_batch_size),
+            notes=self.notes,
+            request_id=options.get("request_id", ""),
+        )
+
 
 #: Sends one request to what was just pushed and compares; gives what differs, or "".
 Smoke = Callable[["ServerTarget"], str]
@@ -43,7 +73,11 @@ class ServerTarget:
         client: How to reach it.
         protect: Pushes, roll-backs and unloads need ``yes=True``.
         stub_files: Files of a stub that goes along with every model; {} leaves that to the server.
+        streams: How to reach it for responses one by one. Default: `client`, which may not be able to.
     """
+
+    #: Whose stub runs models there, as far as it is known here.
+    stub = "of the server"
 
     def __init__(
         self,
@@ -52,77 +86,71 @@ class ServerTarget:
         *,
         protect: bool = False,
         stub_files: Mapping[str, bytes | Path] | None = None,
+        streams: ServerClient | None = None,
     ) -> None:
         self._name = name
-        self.client = client
         self.protect = protect
-        self._stub_files = dict(stub_files or {})
-        #: What was sent and served, oldest first; the last one serves unless somebody else loaded meanwhile.
-        self._history: dict[str, list[Pushed]] = {}
-        self._lock = threading.Lock()
+        self._pushes = Pushes(name, stub_files)
+        self._connect(client, streams or client)
+
+    def _connect(self, client: ServerClient, streams: ServerClient) -> None:
+        self.client, self._streams = client, streams
+        self._pushes.client = client
+        for each in (client, streams):
+            each.unreachable = self._gone
 
     @property
     def name(self) -> str:
         return self._name
 
+    @property
+    def release(self) -> str:
+        """``24.10``; "" for a release we do not know.
+
+        Raises:
+            ServerUnreachable: nobody answers.
+        """
+        try:
+            return _host.find_release(str(self.client.server().get("version", ""))).name
+        except ValueError:
+            return ""
+
+    @property
+    def state(self) -> str:
+        """``ready``, or ``no answer``."""
+        return "ready" if self.client.alive() else "no answer"
+
     # -- bringing models there -----------------------------------------------------------------------------
 
-    def push(self, entry: ModelEntry, *, smoke: Sequence[Smoke] = (), yes: bool = False) -> PushReport:
+    def push(
+        self,
+        entry: ModelEntry,
+        *,
+        smoke: Sequence[Smoke] = (),
+        yes: bool = False,
+        steps: Sequence[tuple[str, str]] = (),
+        version: int = 0,
+        timeout: float | None = None,
+    ) -> PushReport:
         """Send a model; what served before goes on serving unless the new one is good.
 
         Args:
             entry: The model.
             smoke: Checks of the model there; the first that finds a difference brings the old one back.
             yes: Needed for a protected server.
+            steps: What was done before, for the report.
+            version: Which version it is to be there; 0: the one it is.
+            timeout: Seconds the server may take to load it; ten minutes by default.
 
         Raises:
             PushError: it did not load, or a check failed; the message says what serves now.
-            ServerModeError, ServerUnreachable: nothing was changed.
+            LoadTimeout: it was still being loaded when the time was over.
+            ServerModeError: nothing was changed.
+            ServerUnreachable: the server is gone, or went while the model was sent.
         """
-        self._ask_consent("push", yes)
-        with self._lock:
-            return self._push(make_pushed(entry, self._stub_files), smoke)
-
-    def _push(self, new: Pushed, smoke: Sequence[Smoke]) -> PushReport:
-        name = new.entry.name
-        before = self._serving_mark(name)
-        steps = [("snapshot", self._describe_snapshot(name, before))]
-        try:
-            self.client.load(name, new.config, new.files)
-            mark = self._serving_mark(name)
-        except ServerRefused as refused:
-            now = self._put_back(name, before)
-            cause, frames = load_failure(str(refused), new.entry)
-            raise PushError(
-                f"{cause} ({name}); {self._outcome(now)}", cause=cause, frames=frames, serving=now
-            ) from None
-        if mark != new.mark:
-            raise PushError(
-                f"{self.name} agreed to load {new.src} of {name} and serves something else",
-                serving=self._src_of(mark),
-                hint="somebody else may load models there",
-            )
-        sent = ", ".join(each for each in new.files if each not in self._stub_files)
-        steps.append(("load", f"config and {sent} sent as overrides"))
-        for number, check in enumerate(smoke, 1):
-            try:
-                difference = check(self)
-            except WorkbenchError as error:
-                difference = f"failed: {error}"
-            if difference:
-                now = self._put_back(name, before)
-                raise PushError(
-                    f"smoke request {number} {difference}; {self._outcome(now)}",
-                    serving=now,
-                    hint="--no-smoke pushes without it",
-                )
-        if smoke:
-            plural = "" if len(smoke) == 1 else "s"
-            steps.append(("smoke", f"{len(smoke)} recorded request{plural}, outputs equal"))
-        self._history.setdefault(name, []).append(new)
-        needed = required_packages(new.entry)
-        notes = (f"the server must have {', '.join(needed)}",) if needed and not self._stub_files else ()
-        return PushReport(name, self.name, new.src, tuple(steps), notes)
+        self.ask_consent("push", yes)
+        checks = [partial(each, self) for each in smoke]
+        return self._pushes.push(entry, checks, steps=steps, version=version, timeout=timeout)
 
     def rollback(self, name: str, *, yes: bool = False) -> PushReport:
         """Bring back what served before the last push: our push before it, else the repository's own model.
@@ -130,87 +158,61 @@ class ServerTarget:
         Raises:
             PushError: nothing of ours serves there, or what was before cannot be loaded any more.
         """
-        self._ask_consent("rollback", yes)
-        with self._lock:
-            mark = self._serving_mark(name)
-            if not mark:
-                raise PushError(f"{self.name} serves no push of {name}", hint="%triton push sends one")
-            history = self._history.get(name, [])
-            while history and history[-1].mark == mark:
-                history.pop()
-            now = self._put_back(name, history[-1].mark if history else "")
-            step = f"{now} sent again" if history else "the repository's own model loaded"
-            if not now:
-                step = "unloaded: nothing served before, or it is not known here"
-            state = "READY" if now else "UNAVAILABLE"
-            src = now if now.startswith("src:") else ""
-            return PushReport(name, self.name, src, (("roll back", step),), verb="Roll back", state=state)
+        self.ask_consent("rollback", yes)
+        return self._pushes.rollback(name)
 
-    def _describe_snapshot(self, name: str, mark: str | None) -> str:
-        if mark is None:
-            return "nothing served"
-        if mark and self._known(name, mark) is None:
-            return f"{self._src_of(mark)} serves, pushed from elsewhere: it cannot be brought back from here"
-        return f"{self._src_of(mark)} kept" if mark else "the repository's own model serves"
+    def snapshot(self, name: str) -> str | None:
+        """What serves, for `undo`."""
+        return self._pushes.mark(name)
 
-    def _put_back(self, name: str, wanted: str | None) -> str:
-        """Make what served before serve again; gives what serves now: its src, words, or "" for nothing."""
-        if wanted is not None and self._serving_mark(name) == wanted:
-            return self._src_of(wanted)
-        known = self._known(name, wanted) if wanted else None
-        try:
-            if known is not None:
-                self.client.load(name, known.config, known.files)
-                return known.src
-            if wanted is not None:
-                self.client.load(name)  # a plain load drops what was sent
-                return self._src_of(self._serving_mark(name) or "")
-        except ServerRefused:
-            pass
-        if self._serving_mark(name) is not None:
-            self.client.unload(name)
-        return ""
+    def undo(self, name: str, before: str | None) -> str:
+        """Bring back what `snapshot` found before a push that went well; gives what serves now."""
+        return self._pushes.undo(name, before)
 
-    def _known(self, name: str, mark: str) -> Pushed | None:
-        return next((each for each in reversed(self._history.get(name, [])) if each.mark == mark), None)
-
-    def _serving_mark(self, name: str) -> str | None:
-        """The mark of what serves, "" for a model not sent by us, None if none is ready."""
-        try:
-            return mark_in(self.client.config(name)) if self.client.ready(name) else None
-        except ServerRefused:
-            return None
-
-    @staticmethod
-    def _src_of(mark: str | None) -> str:
-        return (mark or "").rpartition("-")[0] or ("the repository's own model" if mark is not None else "")
-
-    def _outcome(self, now: str) -> str:
-        return f"{self.name} serves {now}" if now else f"{self.name} does not serve it"
-
-    def _ask_consent(self, what: str, yes: bool) -> None:
+    def ask_consent(self, what: str, yes: bool) -> None:
+        """Raise WorkbenchUsageError if the server is protected, unless `yes`."""
         if self.protect and not yes:
             raise WorkbenchUsageError(
                 f"{self.name} is protected", hint=f"%triton {what} ... --yes, if that is meant"
             )
 
+    def _gone(self, reason: str, hint: str) -> ServerUnreachable:
+        """The error for a call that nobody answers."""
+        return ServerUnreachable(f"{self.name} does not answer at {self.client.address}: {reason}", hint=hint)
+
     # -- Target --------------------------------------------------------------------------------------------
 
-    def load(self, name: str, source: ModelSource | None, config: ModelConfig | None) -> None:
-        """Load from the server's repository, or send a source with its configuration."""
+    def load(
+        self,
+        name: str,
+        source: ModelSource | None = None,
+        config: ModelConfig | None = None,
+        *,
+        yes: bool = False,
+    ) -> None:
+        """Load from the server's repository, or send a source with its configuration.
+
+        Raises:
+            PushError: it does not load.
+        """
+        self.ask_consent("load", yes)
         if source is None:
             try:
                 self.client.load(name)
             except ServerRefused as refused:
                 raise PushError(f"{self.name} does not load {name}: {refused}") from None
+            self._pushes.forget(name)
             return
         config = config or ModelConfig.from_specs(name)
         self.push(loose_entry(name, source, config), yes=True)
 
     def unload(self, name: str, *, yes: bool = False) -> None:
-        self._ask_consent("unload", yes)
+        """Unload a model. Raises ModelNotFound if it is not there."""
+        self.ask_consent("unload", yes)
+        if not self.ready(name) and all(each.get("name") != name for each in self.client.index()):
+            raise self._not_served(name)
         self.client.unload(name)
-        self._history.pop(name, None)
+        self._pushes.forget(name)
 
     def ready(self, name: str) -> bool:
         try:
@@ -231,51 +233,86 @@ class ServerTarget:
         message = json_format.ParseDict(found, pb.ModelConfig(), ignore_unknown_fields=True)
         return ModelConfig(message)
 
+    def models(self) -> ServerModels:
+        """What the server has: models of its repository, and those that were sent to it."""
+        rows = {each["name"]: each for each in self.client.index() if each.get("state") not in (None, "")}
+        reasons = {name: str(row.get("reason", "")).strip() for name, row in rows.items()}
+        # Models loaded from sent files are in no index.
+        for name in sorted({*rows, *self.client.loaded()}):
+            reasons.setdefault(name, "")
+        found = []
+        for name, reason in sorted(reasons.items()):
+            if self.ready(name):
+                mark = self._pushes.mark(name)
+                shown = src_of(mark) if mark else "-"
+                found.append(ServerModel(name, "READY", self.name, shown, signature(self._declared(name))))
+            else:
+                state = str(rows.get(name, {}).get("state", "UNAVAILABLE"))
+                found.append(ServerModel(name, state, self.name, "-", "" if reason == "unloaded" else reason))
+        return ServerModels(self.name, found)
+
+    def index(self) -> list[dict[str, Any]]:
+        """The repository's index as the server gives it: name, version, state, reason."""
+        return self.client.index()
+
+    def metrics(self) -> str:
+        """The server's metrics, as Prometheus text. Raises ServerUnreachable if it shows none."""
+        return self.client.metrics()
+
     def src(self, name: str) -> str:
         """``src:3f9a1c2`` of what serves, "" if it was not sent by us or none does."""
-        mark = self._serving_mark(name)
-        return self._src_of(mark) if mark else ""
+        mark = self._pushes.mark(name)
+        return src_of(mark) if mark else ""
 
-    def infer(self, name: str, inputs: Mapping[str, Any], **options: Any) -> InferResult:
-        """Send one request; options as of `Model.infer`.
+    def infer(self, name: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> InferResult:
+        """Send one request; options as of `Model.infer`, inputs also by keyword.
 
         Raises:
             InputError, ModelExecutionError, ModelNotFound, InferTimeout, ServerUnreachable.
         """
-        declared, encoded, notes = self._encode(name, inputs)
-        if self.client.is_grpc and self._decoupled(name):
-            return InferResult(
-                name,
-                [each for got in self._stream(name, inputs, options) for each in got],
-                declared=declared.outputs,
-                batched=bool(declared.max_batch_size),
-                notes=notes,
-                request_id=options.get("request_id", ""),
-            )
-        try:
-            answer = self.client.infer(name, encoded, **client_options(options))
-        except ServerRefused as refused:
-            raise self._failed(name, refused, encoded) from None
-        return InferResult(
-            name,
-            [WireResponse(answer, self.client.is_grpc)],
-            declared=declared.outputs,
-            batched=bool(declared.max_batch_size),
-            notes=notes,
-            request_id=options.get("request_id", ""),
-        )
+        inputs, options = _split(inputs, options)
+        return self.send(self.prepare(name, inputs), options)
 
-    def stream(self, name: str, inputs: Mapping[str, Any], **options: Any) -> Iterator[InferResult]:
-        """The same, response by response; gRPC only."""
-        for responses in self._stream(name, inputs, options):
-            yield InferResult(name, responses)
+    def prepare(self, name: str, inputs: Mapping[str, Any]) -> Prepared:
+        """Check and encode the inputs of a request.
+
+        Raises:
+            InputError, ModelNotFound, ServerUnreachable.
+        """
+        declared = self._declared(name)
+        notes: list[str] = []
+        encoded = InputEncoder(declared).encode(inputs, notes)
+        return Prepared(declared, tuple(for_client(*each) for each in encoded), tuple(notes))
+
+    def send(self, request: Prepared, options: Mapping[str, Any]) -> InferResult:
+        """Send a request; options as of `Model.infer`. Raises as `infer` does."""
+        name, encoded = request.config.name, list(request.encoded)
+        responses: list[Any]
+        if self._streams.is_grpc and request.config.decoupled:
+            responses = list(self._stream(name, encoded, options))
+        else:
+            try:
+                answer = self.client.infer(name, encoded, **client_options(options))
+            except ServerRefused as refused:
+                raise self._failed(name, refused, encoded) from None
+            responses = [WireResponse(answer, self.client.is_grpc)]
+        return request.result(responses, options)
+
+    def stream(
+        self, name: str, inputs: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Iterator[InferResult]:
+        """The same, response by response; gRPC only. Leaving the loop early cancels the request."""
+        inputs, options = _split(inputs, options)
+        request = self.prepare(name, inputs)
+        for response in self._stream(name, list(request.encoded), options):
+            yield request.result([response], options)
 
     def statistics(self, name: str) -> dict[str, int]:
         found = self._of_model(name, lambda: self.client.statistics(name)).get("inference_stats", {})
         named = {"success": "success", "failure": "fail"}
         return {key: int(found.get(theirs, {}).get("count", 0)) for key, theirs in named.items()}
 
-    def logs(self, name: str, count: int = 50) -> list[str]:
+    def logs(self, name: str = "", count: int = 50, level: str = "verbose") -> LogText:
         """A server elsewhere keeps its log to itself. Raises WorkbenchUsageError."""
         raise WorkbenchUsageError(f"the log of {self.name} is on its machine", hint="look there")
 
@@ -289,9 +326,13 @@ class ServerTarget:
         try:
             return ask()
         except ServerRefused as refused:
-            raise ModelNotFound(
-                f"{self.name} does not serve {name}: {refused}", hint=f"%triton push {name} --to {self.name}"
-            ) from None
+            raise self._not_served(name, str(refused)) from None
+
+    def _not_served(self, name: str, why: str = "") -> ModelNotFound:
+        return ModelNotFound(
+            f"{self.name} does not serve {name}" + (f": {why}" if why else ""),
+            hint=f"%triton push {name} --to {self.name}",
+        )
 
     def _declared(self, name: str) -> ModelConfig:
         """What requests must look like, of any model, Python or not."""
@@ -309,39 +350,52 @@ class ServerTarget:
             ]
 
         return ModelConfig.from_specs(
-            name, specs("input"), specs("output"), max_batch_size=int(found.get("max_batch_size", 0))
+            name,
+            specs("input"),
+            specs("output"),
+            max_batch_size=int(found.get("max_batch_size", 0)),
+            decoupled=bool(found.get("model_transaction_policy", {}).get("decoupled", False)),
         )
 
-    def _decoupled(self, name: str) -> bool:
-        policy = self.client.config(name).get("model_transaction_policy", {})
-        return bool(policy.get("decoupled", False))
-
-    def _encode(
-        self, name: str, inputs: Mapping[str, Any]
-    ) -> tuple[ModelConfig, list[tuple[str, str, tuple[int, ...], Any]], list[str]]:
-        declared = self._declared(name)
-        notes: list[str] = []
-        encoded = InputEncoder(declared).encode(inputs, notes)
-        return declared, [for_client(*each) for each in encoded], notes
-
     def _stream(
-        self, name: str, inputs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Iterator[list[WireResponse]]:
-        _, encoded, _ = self._encode(name, inputs)
+        self, name: str, encoded: list[Encoded], options: Mapping[str, Any]
+    ) -> Iterator[WireResponse]:
+        seen: list[WireResponse] = []
         try:
-            for answer in self.client.stream(name, encoded, **client_options(options)):
-                yield [WireResponse(answer, True)]
+            for answer in self._streams.stream(name, encoded, **client_options(options)):
+                seen.append(WireResponse(answer, True))
+                yield seen[-1]
         except ServerRefused as refused:
-            raise self._failed(name, refused, encoded) from None
+            error = self._failed(name, refused, encoded)
+            if isinstance(error, ModelExecutionError):
+                error.responses = InferResult(name, seen).responses
+            raise error from None
 
     def _failed(self, name: str, refused: ServerRefused, encoded: Sequence[Any]) -> WorkbenchError:
         text = str(refused)
-        if refused.status in ("499", "DEADLINE_EXCEEDED") or "timeout" in text.lower()[:40]:
+        if refused.status in ("499", TOO_LATE) or "timeout" in text.lower()[:40]:
             return InferTimeout(f"{name} on {self.name} did not answer in time", hint="--timeout 120")
-        mark = self._serving_mark(name)
-        known = self._known(name, mark) if mark else None
+        if not self.ready(name):
+            return self._not_served(name, text)
+        if _UNHEALTHY in text:
+            return StubCrashedError(
+                f"the process of {name} on {self.name} died",
+                reason="unknown",
+                hint=f"%triton push {name} --to {self.name} starts another",
+            )
+        mark = self._pushes.mark(name)
+        known = self._pushes.known(name, mark) if mark else None
         entry = known.entry if known else loose_entry(name, ModelSource(""), ModelConfig.from_specs(name))
         described = ", ".join(f"{each[0]} {each[1]}[{','.join(map(str, each[2]))}]" for each in encoded)
         # The protocols' codes are coarser than the model's: what is not the request's fault is INTERNAL.
         code = 3 if refused.status in ("INVALID_ARGUMENT",) else 1
         return failures.execution_error(entry, code, at_home(text, entry), RequestInfo(name, described))
+
+
+def _split(
+    inputs: Mapping[str, Any] | None, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs, some of them among the options, and the options proper."""
+    proper = {name: value for name, value in options.items() if name in _OPTIONS}
+    more = {name: value for name, value in options.items() if name not in _OPTIONS}
+    return {**(inputs or {}), **more}, proper

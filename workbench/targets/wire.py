@@ -70,4 +70,6 @@ class WireResponse:
             rows = [(each["name"], each["datatype"]) for each in response.get("outputs", [])]
             given = dict(response.get("parameters", {}))
         self.outputs = [Output(name, datatype, answer.as_numpy(name)) for name, datatype in rows]
+        #: Whether it came with the final flag; None where the transport does not say.
+        self.is_last: bool | None = given.get("triton_final_response") if is_grpc else None
         self.parameters = json.dumps({k: v for k, v in given.items() if not k.startswith("triton_")})
