@@ -24,7 +24,7 @@ from typing import Any
 
 from workbench.server_errors import StubBuildError
 
-__all__ = ["NAME", "StubBuild", "build_stub", "stub_cache"]
+__all__ = ["NAME", "StubBuild", "build_stub", "built_stub", "stub_cache"]
 
 NAME = "triton_python_backend_stub"
 _EXTRA_HINT = "pip install 'triton-workbench[stub]' brings what the build needs"
@@ -99,13 +99,23 @@ def build_stub(python: Path, *, progress: Progress = lambda text: None, prebuilt
     return StubBuild(built, facts["minor"], library)
 
 
+def built_stub(python: Path) -> Path | None:
+    """The executable for an interpreter, if `build_stub` has made it before. Nothing is built."""
+    try:
+        facts = _probe(python)
+        built = stub_cache() / f"{facts['minor']}-{_key(_sources(), facts)}" / NAME
+    except StubBuildError:
+        return None
+    return built if built.is_file() else None
+
+
 def _probe(python: Path) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [str(python), "-I", "-c", _PROBE], capture_output=True, text=True, check=True, timeout=60
         )
-        facts: dict[str, Any] = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
+        facts: dict[str, Any] = dict(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
         raise StubBuildError(f"{python} is no Python interpreter", hint="--python PATH names one") from None
     if facts["kind"] != "cpython":
         raise StubBuildError(f"{python} is {facts['kind']}; the stub runs on CPython")

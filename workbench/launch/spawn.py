@@ -77,9 +77,12 @@ class SpawnLauncher:
         python_lib: Path,
         release: str = "",
         env: Mapping[str, str] | None = None,
+        inherit: bool = True,
     ) -> None:
-        self._command = list(command)
+        """Take the command. With ``inherit`` False, `env` is all of a stub's environment."""
+        self.command = tuple(command)
         self._env = dict(env or {})
+        self._inherit = inherit
         self.stub = stub
         self.release = release
         self.python_lib = str(python_lib)
@@ -87,11 +90,11 @@ class SpawnLauncher:
     def start(
         self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
     ) -> SpawnedProcess:
-        return SpawnedProcess([*self._command, *arguments], self.environment(env), cwd)
+        return SpawnedProcess([*self.command, *arguments], self.environment(env), cwd)
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """All of a stub's environment, with what is added for it."""
-        merged = {**os.environ, **self._env, **(env or {})}
+        merged = {**(os.environ if self._inherit else {}), **self._env, **(env or {})}
         if merged.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):
             del merged["MPLBACKEND"]  # the kernel's: it needs a kernel to draw to
         return merged

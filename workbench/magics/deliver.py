@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.commands.shared import export_options, verify_options
+from workbench.commands.shared import export_options, export_settings, verify_options
 from workbench.errors import WorkbenchUsageError
 from workbench.magics.arguments import Command, Parser
 from workbench.model_source import ModelSource
-from workbench.repository.export import ExportReport, export
+from workbench.repository.export import ExportReport
+from workbench.repository.live_export import export_live
 from workbench.repository.verify import VerifyReport, verify
 from workbench.session.replay import load_requests
 
@@ -24,6 +25,11 @@ __all__ = ["COMMANDS", "run_verify"]
 def _export_arguments(parser: Parser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="models, then the folder")
     export_options(parser)
+    parser.add_argument(
+        "--with-requests",
+        action="store_true",
+        help="write the recorded requests beside each model, for verify",
+    )
 
 
 def _export(call: Call) -> ExportReport:
@@ -31,17 +37,12 @@ def _export(call: Call) -> ExportReport:
     *names, folder = given.names
     if not names:
         raise WorkbenchUsageError("export takes models and a folder", hint="%triton export NAME ./repository")
-    entries = []
-    for name in dict.fromkeys(names):
-        model = call.target.workbench.model(name)
-        entries.append(call.target.workbench.hosts[model.name].entry)
-    return export(
-        entries,
-        Path(folder),
-        release=given.release,
-        stub=given.stub or "",
-        python=given.python,
-        force=given.force,
+    return export_live(
+        call.target.workbench,
+        names,
+        folder,
+        with_requests=given.with_requests,
+        **export_settings(given),
     )
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from workbench.model_source import ModelEntry
 from workbench.server_errors import ExportError
 
-__all__ = ["STUB_NAME", "is_stub_file", "model_files", "required_packages"]
+__all__ = ["REQUESTS", "STUB_NAME", "is_stub_file", "model_files", "required_packages"]
 
 #: What a server looks for in a model's folder before it takes its own stub.
 STUB_NAME = "triton_python_backend_stub"
+
+#: Recorded requests of a model, for `verify`; a server does not look at it.
+REQUESTS = "requests.npz"
 
 # Folders that servers trip over: one changes with every run, the other is read as a version.
 _SKIPPED = frozenset({"__pycache__"})

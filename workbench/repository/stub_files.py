@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workbench import _host
+from workbench import _host, environments
 from workbench.repository.model_files import STUB_NAME
 from workbench.server_errors import ExportError
+
+if TYPE_CHECKING:
+    from workbench.repository.environment_files import ModelEnvironment
 
 __all__ = ["StubFiles", "check_release", "launcher_files", "minor_of", "stub_files"]
 
@@ -43,7 +46,9 @@ def check_release(release: str) -> str:
     return release
 
 
-def stub_files(kind: str, release: str, python: str = "") -> StubFiles:
+def stub_files(
+    kind: str, release: str, python: str = "", environment: ModelEnvironment | None = None
+) -> StubFiles:
     """The stub for one model's folder.
 
     Args:
@@ -52,16 +57,34 @@ def stub_files(kind: str, release: str, python: str = "") -> StubFiles:
             server.
         python: For ``launcher`` the interpreter on the server's machine, by default ``python3`` on its PATH
             (an execution environment's ``bin`` comes first there). For ``elf`` the interpreter to build for.
+        environment: The environment the stub is to run in: it brings the interpreter.
 
     Raises:
-        ExportError: that interpreter is here and has another minor version than the stub.
+        ExportError: that interpreter is here, or in the environment, and has another minor version than the
+            stub.
         StubBuildError: the executable cannot be built.
     """
-    made = launcher_files(python) if kind == "launcher" else _elf(python)
+    if environment is None:
+        made = launcher_files(python) if kind == "launcher" else _elf(python)
+    elif kind == "launcher":
+        _check_minor(_OWN_MINOR, environment.plan.python)
+        made = launcher_files()  # without a path: python3 on PATH is the environment's
+    else:
+        chosen = python or str(environment.plan.interpreter or sys.executable)
+        _check_minor(minor_of(Path(chosen)), environment.plan.python)
+        made = _elf(chosen)
     made.details[STUB_NAME] = f"protocol {release or 'of the server'}, python {made.python}"
     if release:
         made.files[_RELEASE_FILE] = f"{release}\n".encode()
     return made
+
+
+def _check_minor(stub: str, environment: str) -> None:
+    if stub != environment:
+        raise ExportError(
+            f"the stub is for Python {stub}, the environment has {environment}",
+            hint=f"--stub elf --python PATH, an interpreter {environment}, builds one for it",
+        )
 
 
 def launcher_files(python: str = "") -> StubFiles:
@@ -89,14 +112,10 @@ def minor_of(python: Path) -> str:
     Raises:
         ExportError: it does not run.
     """
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        done = subprocess.run(
-            [str(python), "-I", "-S", "-c", code], capture_output=True, text=True, check=True, timeout=60
-        )
-    except (OSError, subprocess.SubprocessError):
+        return environments.minor_of(python)
+    except environments.ExecutionEnvironmentError:
         raise ExportError(f"{python} is no Python interpreter") from None
-    return done.stdout.strip()
 
 
 def _elf(python: str) -> StubFiles:

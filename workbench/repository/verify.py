@@ -17,8 +17,10 @@ from workbench.errors import Frame, WorkbenchError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.repository.entry import open_entry
-from workbench.repository.model_files import STUB_NAME
+from workbench.repository.model_files import REQUESTS, STUB_NAME
 from workbench.server_errors import VerifyError
+from workbench.session.environments import wanted_environment
+from workbench.session.replay import load_requests
 from workbench.targets.client import ServerClient, ServerRefused
 from workbench.targets.process_server import ServerProcess
 from workbench.targets.recorded import recorded_difference
@@ -63,9 +65,11 @@ def verify(
 
     Args:
         directory: The repository.
-        requests: Recorded requests by model; answers must be equal to the recorded ones.
-        python: Interpreter in whose environment models run. By default this one's if every model brings a
-            stub, else the reference environment of the server's own stub.
+        requests: Recorded requests by model; answers must be equal to the recorded ones. By default those
+            that `export` wrote into the models' folders.
+        python: Interpreter in whose environment models run that bring none. By default this one's if every
+            model brings a stub, or the bare one that this one is made from if every model brings an
+            environment too; else the reference environment of the server's own stub.
         install: The server. Default: `find_server()`.
         sources: Sources by model, for the names of their cells in errors.
 
@@ -78,7 +82,9 @@ def verify(
     folders = _models(directory)
     if not folders:
         raise VerifyError(f"{directory.name} holds no models", hint="a model directory holds config.pbtxt")
-    unknown = sorted(set(requests or {}) - {each.name for each in folders})
+    if requests is None:
+        requests = _requests(folders)
+    unknown = sorted(set(requests) - {each.name for each in folders})
     if unknown:
         raise VerifyError(
             f"there are requests for {', '.join(unknown)}, which {directory.name} does not hold"
@@ -87,7 +93,7 @@ def verify(
     if python:
         environment = Path(python).expanduser().absolute().parent.parent
     elif all((each / STUB_NAME).is_file() for each in folders):
-        environment = Path(sys.prefix)
+        environment = Path(sys.base_prefix if all(map(_brings_environment, folders)) else sys.prefix)
     with (
         _linked(directory) as copy,
         ServerProcess(copy, install, python_env=environment, stop_timeout=5.0) as server,
@@ -102,7 +108,7 @@ def verify(
                 entry = _entry(folder, (sources or {}).get(folder.name))
                 failed[folder.name] = load_failure(str(refused), entry)
         for name in (each.name for each in folders if each.name not in failed):
-            sent, difference = _send(target, name, (requests or {}).get(name, ()))
+            sent, difference = _send(target, name, requests.get(name, ()))
             if difference:
                 failed[name] = difference, ()
             rows.append(
@@ -132,15 +138,55 @@ def _models(directory: Path) -> list[Path]:
     )
 
 
+def _requests(folders: Sequence[Path]) -> dict[str, Sequence[RecordedRequest]]:
+    found: dict[str, Sequence[RecordedRequest]] = {}
+    for folder in folders:
+        if (folder / REQUESTS).is_file():
+            found[folder.name] = load_requests(folder / REQUESTS).get(folder.name, [])
+    return found
+
+
+def _brings_environment(folder: Path) -> bool:
+    try:
+        entry = open_entry(folder)
+    except (WorkbenchError, OSError):
+        return False  # the server will say what is wrong with it
+    return bool(wanted_environment(entry))
+
+
 @contextmanager
 def _linked(directory: Path) -> Iterator[Path]:
     """A copy of a folder whose files are links to the same data where the file system allows that."""
     with tempfile.TemporaryDirectory(prefix="wb-verify-") as folder:
         copy = Path(folder) / "repository"
-        shutil.copytree(
-            directory, copy, copy_function=_link, ignore=shutil.ignore_patterns(".*", "__pycache__")
-        )
+        copy.mkdir()
+        for each in sorted(directory.iterdir()):
+            if each.name.startswith("."):
+                continue
+            if not each.is_dir():
+                _link(str(each), str(copy / each.name))
+                continue
+            # Links stay links: the folder of an environment lives by them. Only one out of the repository is
+            # followed, since it would lead elsewhere from the copy.
+            shutil.copytree(
+                each.resolve(),
+                copy / each.name,
+                symlinks=True,
+                copy_function=_link,
+                ignore=shutil.ignore_patterns(".*", "__pycache__"),
+            )
+            _follow_leaving(each.resolve(), copy / each.name)
         yield copy
+
+
+def _follow_leaving(source: Path, copy: Path) -> None:
+    """Put the absolute target into relative links that lead out of a copied folder."""
+    for link in (each for each in copy.rglob("*") if each.is_symlink()):
+        original = source / link.relative_to(copy)
+        target = original.parent / original.readlink()
+        if not original.readlink().is_absolute() and not target.resolve().is_relative_to(source):
+            link.unlink()
+            link.symlink_to(target.resolve())
 
 
 def _link(source: str, target: str) -> None:

@@ -135,6 +135,8 @@ def load_error(entry: ModelEntry, text: str, *, serving: str, output: Sequence[s
     hint = ""
     if cause.startswith("ModuleNotFoundError"):
         hint = "%pip install it: the model uses the packages of this kernel"
+        if "EXECUTION_ENV_PATH" in entry.config.parameters:
+            hint = "install it in the execution environment, and pack that again"
     return ModelLoadError(
         f"{cause} ({entry.name}){keeps(serving)}",
         cause=cause,

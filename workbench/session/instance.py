@@ -44,6 +44,7 @@ class StartPlan:
     new_route: Callable[[], OutputRoute]
     discard: Callable[[ModelEntry], None]  # what becomes of the folder when the revision is gone
     serving: str = ""  # who answers meanwhile, for the error text
+    uses_env: bool = False  # the stub is started in an execution environment
 
 
 class Instance:
@@ -88,6 +89,7 @@ class Instance:
             queue_size=settings.shm_message_queue_size,
             thread_pool_size=settings.thread_pool_size,
             decoupled=plan.config.decoupled,
+            uses_env=plan.uses_env,
             on_log=services.log_handler(plan.config.name) if services else None,
             on_bls=services.bls_handler(self) if services else None,
             on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,

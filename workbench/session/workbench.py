@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from workbench import _host
-from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
+from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, WorkbenchUsageError
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
 from workbench.model_source import ModelEntry
 from workbench.session import regions
 from workbench.session.bls import BlsRouter
+from workbench.session.environments import EnvironmentCache
 from workbench.session.instance import StartPlan
 from workbench.session.logs import LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
@@ -67,6 +68,7 @@ class Workbench:
             ),
         )
         self._launchers: dict[str, Launcher] = {}
+        self._environments = EnvironmentCache(lambda: self.folder)
         self._folder: Path | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -131,14 +133,22 @@ class Workbench:
             host = self.hosts.setdefault(entry.name, ModelHost(entry.name))
         chosen = settings or self.settings
         launcher = self._launcher(chosen)
+        try:
+            release = chosen.release or launcher.release
+            inside = self._environments.launcher(entry, release, launcher, serving=host.serving)
+        except ModelLoadError as error:
+            host.failure = error
+            discard(entry)
+            raise
         plan = StartPlan(
             entry,
             entry.config,
             with_release(chosen, launcher),
-            launcher,
+            inside or launcher,
             self._services,
             lambda: OutputRoute(entry.name, self.logs, lambda: self.on_output),
             discard,
+            uses_env=inside is not None,
         )
         try:
             host.load(plan)
