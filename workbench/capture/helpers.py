@@ -16,7 +16,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from workbench.errors import ModelLoadError
 from workbench.lint.names import free_names
@@ -24,12 +24,19 @@ from workbench.lint.source import ModelTree
 from workbench.model_source import ModelSource
 from workbench.suggest import did_you_mean
 
-__all__ = ["HELPERS", "with_helpers"]
+__all__ = ["HELPERS", "Collection", "NamesOfCells", "with_helpers"]
 
 _MAGIC = re.compile(r"# %{1,2}triton\b")  # what capturing a cell makes of the magic's line
 _CELL_FILE = re.compile(r"ipykernel_\d+|<ipython-input-")
 #: The file the functions go into.
 HELPERS = "notebook_helpers.py"
+
+
+@runtime_checkable
+class NamesOfCells(Protocol):
+    """A namespace known from the text of cells alone, see `workbench.capture.cell_names`."""
+
+    def new_collection(self) -> Collection: ...
 
 
 def with_helpers(source: ModelSource, names: Sequence[str], namespace: Mapping[str, Any]) -> ModelSource:
@@ -44,10 +51,10 @@ def with_helpers(source: ModelSource, names: Sequence[str], namespace: Mapping[s
         ModelLoadError: there is no such function, its source is not to be had, or it uses a value that cannot
             be written into a file.
     """
-    collection = _Collection(namespace)
+    collection = namespace.new_collection() if isinstance(namespace, NamesOfCells) else Collection(namespace)
     for name in names:
         if name not in namespace:
-            functions = [each for each, value in namespace.items() if isinstance(value, (FunctionType, type))]
+            functions = [each for each, value in namespace.items() if collection.is_definition(value)]
             raise ModelLoadError(
                 f"the notebook has no {name!r}{did_you_mean(name, functions)}",
                 hint="--with takes names of functions and classes: --with scale,clip",
@@ -77,7 +84,7 @@ def _with_import(text: str, statement: str) -> str:
     return "\n".join(lines)
 
 
-class _Collection:
+class Collection:
     """What goes into the file, in an order in which it can be executed."""
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
@@ -87,6 +94,10 @@ class _Collection:
         self._definitions: dict[str, str] = {}
         self._under_way: set[str] = set()
         self._lazy_annotations = False
+
+    def is_definition(self, value: Any) -> bool:
+        """Whether a value of the namespace is a function or a class."""
+        return isinstance(value, (FunctionType, type))
 
     def take(self, name: str, value: Any, whose: str) -> None:
         """Take a name along, and all it needs. ``whose`` says who wants it, for the error."""
@@ -101,12 +112,14 @@ class _Collection:
         elif _is_literal(value):
             self._constants[name] = f"{name} = {value!r}"
         else:
-            kind = type(value).__name__
-            article = "an" if kind[0] in "aeiouAEIOU" else "a"
-            raise ModelLoadError(
-                f"{whose} uses {name}, {article} {kind}: only the kernel has it",
-                hint=f"make {name} in initialize and pass it to the function",
-            )
+            raise self._only_in_kernel(name, type(value).__name__, whose)
+
+    def _only_in_kernel(self, name: str, kind: str, whose: str) -> ModelLoadError:
+        article = "an" if kind[0] in "aeiouAEIOU" else "a"
+        return ModelLoadError(
+            f"{whose} uses {name}, {article} {kind}: only the kernel has it",
+            hint=f"make {name} in initialize and pass it to the function",
+        )
 
     def _define(self, name: str, value: Any) -> None:
         try:

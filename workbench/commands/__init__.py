@@ -21,11 +21,13 @@ def parser() -> argparse.ArgumentParser:
     choices = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import clean, doctor, export, run, server, stub, test, verbs, verify
+    from workbench.commands import clean, doctor, export, extract, new, run, server, stub, test, verbs, verify
 
     clean.register(choices)
     doctor.register(choices)
     export.register(choices)
+    extract.register(choices)
+    new.register(choices)
     server.register(choices)
     stub.register(choices)
     run.register(choices)
