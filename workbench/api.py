@@ -95,7 +95,7 @@ def mock(
 ) -> MockModel:
     """Let a function answer for a model that is not live: see `workbench.session.mocks.MockModel`."""
     made = MockModel(name, function, inputs, outputs)
-    current().bls.mocks[name] = made
+    current().add_mock(name, made)
     return made
 
 

@@ -13,7 +13,7 @@ def load(shell: Any) -> None:
     """Register the magics with a shell. Prints nothing; doing it again changes nothing."""
     if getattr(shell, _ATTRIBUTE, None) is not None:
         return
-    from workbench import api
+    from workbench import api, lab
     from workbench.magics import model_imports
     from workbench.magics.completion import TritonMatcher
     from workbench.magics.triton import COMMANDS, TritonMagics
@@ -25,6 +25,7 @@ def load(shell: Any) -> None:
     shell.register_magics(magics)
     setattr(shell, _ATTRIBUTE, magics)
     model_imports.install()
+    lab.attach(shell)
     regions.sweep()  # what a kernel that was killed left behind
     api.current().preload()  # in the background: the first model may find a warm process already
 
@@ -34,10 +35,11 @@ def unload(shell: Any) -> None:
     magics = getattr(shell, _ATTRIBUTE, None)
     if magics is None:
         return
-    from workbench import api
+    from workbench import api, lab
     from workbench.magics import model_imports
     from workbench.targets import servers
 
+    lab.detach(shell)
     api.current().close()
     servers.close_all()
     magics.matcher.remove(shell)

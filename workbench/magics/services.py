@@ -86,7 +86,7 @@ def _mock(call: Call) -> MockModel:
             hint='its cell holds: def infer(inputs): return {"OUT": ...}',
         )
     mock = MockModel(call.arguments.name, function, call.arguments.inputs, call.arguments.outputs)
-    call.target.workbench.bls.mocks[mock.name] = mock
+    call.target.workbench.add_mock(mock.name, mock)
     return mock
 
 

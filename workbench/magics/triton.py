@@ -31,7 +31,7 @@ from workbench.magics.elsewhere import run_elsewhere
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
 
-__all__ = ["COMMANDS", "Call", "TritonMagics"]
+__all__ = ["COMMANDS", "Call", "TritonMagics", "perform"]
 
 COMMANDS: dict[str, Command] = {
     each.name: each
@@ -104,6 +104,11 @@ class Call:
             ) from None
 
 
+def perform(command: Command, call: Call) -> Any:
+    """Run a subcommand where its ``--on`` says."""
+    return command.run(call) if call.arguments.on == "live" else run_elsewhere(call)
+
+
 @magics_class
 class TritonMagics(Magics):  # type: ignore[misc]
     """Registers ``%triton`` and ``%%triton``."""
@@ -133,7 +138,7 @@ class TritonMagics(Magics):  # type: ignore[misc]
                 f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
             )
         call = Call(self.shell, api.live(), arguments, line, body)
-        result = command.run(call) if arguments.on == "live" else run_elsewhere(call)
+        result = perform(command, call)
         if arguments.output:
             if not arguments.output.isidentifier():
                 raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -66,6 +66,8 @@ class EnsembleRevision:
         self.encoder = InputEncoder(plan.config)
         self.output_names = [spec.name for spec in plan.config.outputs]
         self.failure: WorkbenchError | None = None
+        #: As of `Revision`; an ensemble has no processes of its own, so nothing is ever told.
+        self.on_change: Callable[[WorkbenchError | None], None] = lambda error: None
         self.retired = False
         self.instances: list[Instance] = []
         self._models = plan.services.bls

@@ -6,11 +6,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from pathlib import PurePath
 
-__all__ = ["LogRecord", "LogRing", "OutputRoute"]
+__all__ = ["OUTPUT_TO_LOGS", "LogRecord", "LogRing", "OutputRoute"]
 
 LEVELS = ("info", "warning", "error", "verbose")
 
@@ -70,6 +70,10 @@ class LogRing:
             self._records.clear()
 
 
+#: Set in a context whose requests no cell made: what models print for them goes to the logs.
+OUTPUT_TO_LOGS: ContextVar[bool] = ContextVar("output_to_logs", default=False)
+
+
 class OutputRoute:
     """Where the lines one stub prints go: to the cell that asked, or to the logs.
 
@@ -108,7 +112,7 @@ class OutputRoute:
             )
             return
         context, sink = self.context, self.sink()
-        if context is None or sink is None:
+        if context is None or sink is None or context.get(OUTPUT_TO_LOGS, False):
             self.logs.add(LogRecord(self.model, "output", line))
         else:
             context.copy().run(sink, self.model, line)

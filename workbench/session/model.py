@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.session.replay import ReplayReport
     from workbench.session.workbench import Workbench
 
-__all__ = ["Model", "ModelTable"]
+__all__ = ["Model", "ModelTable", "signature"]
 
 
 class Model:
@@ -172,13 +172,22 @@ class Model:
         """Stop the model: requests under way end, then ``finalize`` is called."""
         self._workbench.unload(self.name)
 
+    def to_data(self) -> dict[str, Any]:
+        """The model as JSON: see docs/design/lab_link.md."""
+        from workbench.session.model_data import model_data
+
+        data = model_data(self._workbench, self.name)
+        if data is None:
+            raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+        return data
+
     def summary(self) -> list[str]:
         """Name, state, target, source, and the signature or the error."""
         row = [self.name, self.state, self.target, self.src or "-"]
         if self.state != "READY":
             text = str(self.error).splitlines()[0] if self.error else ""
             return [*row, text]
-        return [*row, _signature(self.config)]
+        return [*row, signature(self.config)]
 
     def __repr__(self) -> str:
         return "Model " + "  ".join(cell for cell in self.summary() if cell)
@@ -217,7 +226,8 @@ class ModelTable(Mapping[str, Model]):
 _HEAD = ["model", "state", "target", "source", "signature"]
 
 
-def _signature(config: ModelConfig) -> str:
+def signature(config: ModelConfig) -> str:
+    """Inputs and outputs on one line, and what is special: ``in: A FP32[4]  out: SUM FP32[4]``."""
     inputs = ", ".join(map(str, config.inputs)) or "-"
     outputs = ", ".join(map(str, config.outputs)) or "-"
     extra = []

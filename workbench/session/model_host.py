@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench import _host
+from workbench.changes import Changes
 from workbench.errors import (
     InferTimeout,
     InputError,
@@ -23,7 +24,7 @@ from workbench.errors import (
 )
 from workbench.messages import InferResponse, InferResult, RawResponse
 from workbench.model_config import ModelConfig
-from workbench.model_source import ModelEntry
+from workbench.model_source import ModelEntry, ModelSource
 from workbench.session import failures
 from workbench.session.calls import refuse_reschedule
 from workbench.session.ensemble import EnsembleRevision
@@ -46,10 +47,14 @@ SequenceMark = tuple[int | str, bool, bool]  # correlation id, start, end
 class ModelHost:
     """Serves one model by name. The last good revision answers until a newer one is ready."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, changes: Changes | None = None) -> None:
         self.name = name
+        self.changes = changes or Changes()
         self.current: Revision | EnsembleRevision | None = None
         self.failure: WorkbenchError | None = None  # of the last load, None if it went well
+        self.tried: ModelSource | None = None  # what was loaded last, or could not be
+        self.loading = False
+        self.reload_ms: float | None = None  # how long the last load took, if it replaced a model that served
         self.successes = 0
         self.failures = 0
         self.recorder = Recorder()
@@ -92,16 +97,31 @@ class ModelHost:
         """
         with self._load_lock:
             plan = replace(plan, serving=self.serving)
+            self.tried, self.loading = plan.entry.source, True
+            self.changes.emit(self.name)
+            begun = time.perf_counter()
             try:
                 revision = self._start(plan)
-            except WorkbenchError as error:
-                self.failure = error
+            except BaseException as error:
+                self.loading = False
+                failed = error if isinstance(error, WorkbenchError) else None
+                self.failure = failed or self.failure
+                self.changes.emit(self.name, failed)
                 raise
+            self.loading = False
+            revision.on_change = lambda error: self.changes.emit(self.name, error)
             old = self.current
             self.current, self.failure = revision, None
+            self.reload_ms = (time.perf_counter() - begun) * 1e3 if old is not None else None
+            self.changes.emit(self.name)
             if old is not None:
                 self._retire(old)
             return revision
+
+    def refuse(self, source: ModelSource | None, error: WorkbenchError) -> None:
+        """A source was found to be no model before it was loaded: the last load failed."""
+        self.tried, self.failure = source, error
+        self.changes.emit(self.name, error)
 
     def _start(self, plan: StartPlan) -> Revision | EnsembleRevision:
         if plan.config.is_ensemble:
@@ -142,6 +162,7 @@ class ModelHost:
         with self._load_lock:
             revision = self.current
             self.current, self.failure = None, None
+            self.changes.emit(self.name)
             if revision is not None:
                 revision.retire(timeout)
                 revision.plan.discard(revision.plan.entry)
@@ -185,11 +206,13 @@ class ModelHost:
             except WorkbenchError as error:
                 self.failures += 1
                 self.recorder.keep(inputs, tuples, (), error, revision.src, parameters, request_id, sequence)
+                self.changes.emit(self.name, error)
                 raise
             self.successes += 1
             self.recorder.keep(
                 inputs, tuples, responses, None, revision.src, parameters, request_id, sequence
             )
+            self.changes.emit(self.name)
             return self._result(revision, responses, request_id, notes)
 
     def stream(

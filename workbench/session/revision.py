@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -50,6 +50,8 @@ class Revision:
         self.encoder = InputEncoder(plan.config)
         self.output_names = [spec.name for spec in plan.config.outputs]
         self.failure: WorkbenchError | None = None
+        #: Told when an instance has been replaced (None), or could not be (why).
+        self.on_change: Callable[[WorkbenchError | None], None] = lambda error: None
         self.retired = False
         self._lock = threading.Lock()
         self._awaited = 0
@@ -183,11 +185,13 @@ class Revision:
                     self.instances[self.instances.index(old)] = new
             if wanted:
                 self._free.put(new)
+                self.on_change(None)
             else:
                 new.abort()
         except WorkbenchError as error:
             self.failure = error
             self._free.put(None)
+            self.on_change(error)
         finally:
             old.replaced.set()
 

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from workbench import _host
+from workbench.changes import Changes
 from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, WorkbenchUsageError
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
-from workbench.model_source import ModelEntry
+from workbench.model_source import ModelEntry, ModelSource
 from workbench.session import regions
 from workbench.session.bls import BlsRouter
 from workbench.session.environments import EnvironmentCache
 from workbench.session.instance import StartPlan
 from workbench.session.logs import LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
-from workbench.session.mocks import MockModel
+from workbench.session.mocks import Mock, MockModel
 from workbench.session.model import Model, ModelTable
 from workbench.session.model_control import ModelControl
 from workbench.session.model_host import ModelHost
@@ -47,6 +48,8 @@ class Workbench:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        #: Told with a model's name when it is loaded, fails, serves a request, leaves; with "" when many do.
+        self.changes = Changes()
         self.logs = LogRing()
         self.metrics = MetricRegistry()
         #: Shows a line a model printed: (model, line). None: such lines go to the logs.
@@ -130,14 +133,14 @@ class Workbench:
         if self._closed:
             raise WorkbenchError("this workbench is closed")
         with self._lock:
-            host = self.hosts.setdefault(entry.name, ModelHost(entry.name))
+            host = self._host(entry.name)
         chosen = settings or self.settings
         launcher = self._launcher(chosen)
         try:
             release = chosen.release or launcher.release
             inside = self._environments.launcher(entry, release, launcher, serving=host.serving)
         except ModelLoadError as error:
-            host.failure = error
+            host.refuse(entry.source, error)
             discard(entry)
             raise
         plan = StartPlan(
@@ -157,9 +160,24 @@ class Workbench:
             raise
         return Model(self, entry.name)
 
+    def refused(self, name: str, source: ModelSource | None, error: WorkbenchError) -> None:
+        """Note that a source was no model: it did not come as far as being loaded. What serves goes on."""
+        with self._lock:
+            host = self._host(name)
+        host.refuse(source, error)
+
+    def _host(self, name: str) -> ModelHost:
+        return self.hosts.setdefault(name, ModelHost(name, self.changes))
+
+    def add_mock(self, name: str, mock: Mock) -> None:
+        """Let a function answer for a model as long as it is not live."""
+        self.bls.mocks[name] = mock
+        self.changes.emit(name)
+
     def unload(self, name: str) -> None:
         """Stop a model, or remove a mock, and forget it. Raises ModelNotFound."""
         if self.bls.serving(name) is None and self.bls.mocks.pop(name, None) is not None:
+            self.changes.emit(name)
             return
         self.model(name)
         self.hosts.pop(name).unload()
@@ -169,6 +187,7 @@ class Workbench:
         self._stop_all(_CLOSE_SECONDS)
         self.bls.mocks.clear()
         self.logs.clear()
+        self.changes.emit("")
         regions.sweep()
 
     # -- the rest ------------------------------------------------------------------------------------------

@@ -286,7 +286,11 @@ class LiveTarget:
     def _load(self, name: str, known: _Known, *, remember: bool = True) -> Model:
         workbench = self.workbench
         settings = workbench.settings.updated(known.backend_config)
-        entry = self._entry(name, known, settings)
+        try:
+            entry = self._entry(name, known, settings)
+        except ModelLoadError as error:
+            workbench.refused(name, known.source if isinstance(known.source, ModelSource) else None, error)
+            raise
         try:
             model = workbench.load(entry, discard=remove_entry, settings=settings)
         finally:
