@@ -18,7 +18,7 @@ NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/d
 WORKERS ?= auto
 SUITES  := -n $(WORKERS) --dist loadfile tests
 
-.PHONY: help build demo lab test server browser lint format bench soak slow clean
+.PHONY: help build demo lab test server browser docs lint format bench soak slow clean
 help:
 	@echo 'make demo    set up, run the first notebook, print its results'
 	@echo 'make lab     set up, open the notebooks in JupyterLab'
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
 	@echo 'make soak    the long runs at full length: 1,000 loads'
 	@echo 'make slow    the tests that build the stub for other interpreters'
+	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make clean   remove builds and .venv'
 
 build:
@@ -85,6 +86,10 @@ test: build server browser
 	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.torch
 	$(if $(ARGS),,$(BIN)/workbench test notebooks)
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES))
+
+docs: build
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo 'build/docs/index.html'
 
 lint: build
 	$(BIN)/ruff check .

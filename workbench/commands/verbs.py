@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 from workbench.commands.show import show
 
 if TYPE_CHECKING:
-    from workbench.magics.arguments import Parser
+    from workbench.magics.arguments import Command, Parser
     from workbench.magics.triton import Call
     from workbench.targets.live import LiveTarget
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["NAMES", "register", "run"]
+__all__ = ["NAMES", "help_text", "parse", "register", "run"]
 
 #: What each does, as ``workbench -h`` says it.
 NAMES = {
@@ -53,11 +53,9 @@ def run(name: str, words: Sequence[str]) -> int:
     from workbench.magics.triton import COMMANDS
 
     command = COMMANDS[name]
-    parser = command.parser("workbench")
-    _add_options(parser)
-    given = parser.read(words)
+    given = parse(name, words)
     if given.help:
-        print(_help(parser))
+        print(help_text(name))
         return 0
     from workbench import api
     from workbench.targets import servers
@@ -79,6 +77,26 @@ def run(name: str, words: Sequence[str]) -> int:
     finally:
         target.workbench.close()
         servers.close_all()
+
+
+def help_text(name: str) -> str:
+    """What ``workbench NAME -h`` prints."""
+    from workbench.magics.triton import COMMANDS
+
+    return _help(_parser(COMMANDS[name]))
+
+
+def parse(name: str, words: Sequence[str]) -> argparse.Namespace:
+    """A verb's arguments. Raises WorkbenchUsageError."""
+    from workbench.magics.triton import COMMANDS
+
+    return _parser(COMMANDS[name]).read(words)
+
+
+def _parser(command: Command) -> Parser:
+    parser = command.parser("workbench")
+    _add_options(parser)
+    return parser
 
 
 def _add_options(parser: Parser) -> None:

@@ -54,7 +54,7 @@ class Workbench:
         self.metrics = MetricRegistry()
         #: Shows a line a model printed: (model, line). None: such lines go to the logs.
         self.on_output: Callable[[str, str], None] | None = None
-        #: Loads a model again from another source: (name, source, **options).
+        #: Loads a model again from another source: ``(name, source, **options)``.
         self.reloader: Reloader | None = None
         #: Loads a known model by name with a configuration override and files; False if the name is unknown.
         self.loader: Callable[[str, str, Mapping[str, bytes]], bool] = lambda name, config, files: False
