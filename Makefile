@@ -27,7 +27,7 @@ help:
 	@echo 'make lint    ruff, mypy, clang-format; make format mends what can be mended'
 	@echo 'make browser install Chromium for the browser tests, or say how'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
-	@echo 'make soak    the long runs at full length: 1,000 loads'
+	@echo 'make soak    the long runs at full length: 1,000 loads, 1,000 reloads under load'
 	@echo 'make slow    the tests that build the stub for other interpreters'
 	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make clean   remove builds and .venv'
@@ -103,7 +103,7 @@ format: build
 	$(if $(CPP),$(BIN)/clang-format -i $(CPP))
 
 soak: build server
-	WORKBENCH_SOAK_LOADS=1000 $(BIN)/python -m pytest tests/endurance
+	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
 
 slow: build server
 	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py

@@ -93,6 +93,7 @@ def _prepare(control: socket.socket, modules: list[str]) -> dict[str, object]:
     """
     import faulthandler  # noqa: F401 - the stub's first step
     import importlib
+    import logging  # noqa: F401 - the stub's second
 
     import workbench._stub  # type: ignore[import-untyped]
     import workbench._stub_boot  # noqa: F401

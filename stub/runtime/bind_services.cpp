@@ -46,6 +46,11 @@ void BindLogger(py::module_& module, Stub* stub) {
   level_method("log_warn", LogLevel::kWarning);
   level_method("log_error", LogLevel::kError);
   level_method("log_verbose", LogLevel::kVerbose);
+  // For lines that were logged elsewhere: Python's `logging`.
+  logger.def_static("_log_at",
+                    [stub](int level, const std::string& file, int line, const std::string& message) {
+                      stub->Log(static_cast<LogLevel>(level), file, line, message);
+                    });
 }
 
 // Asks the parent without the GIL; its refusal becomes a TritonModelException with `prefix`.

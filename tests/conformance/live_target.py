@@ -169,7 +169,7 @@ class LiveTarget(Target):
         self._live = Live(self.workbench)
         self._live.repositories.append(self._repository.resolve())  # for models that load others by name
         self._records: list[LogRecord] = []
-        self.workbench.logs.on_record = self._records.append
+        self.workbench.logs.subscribe(self._records.append)
         self.release = self.workbench.release
         self._dropping: list[threading.Thread] = []
         self._children = 0

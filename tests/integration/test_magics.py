@@ -219,6 +219,10 @@ def test_completion(notebook: Notebook) -> None:
     assert complete("r = %triton infer add_sub INP") == ["INPUT0=", "INPUT1="]
     assert complete("%triton infer add_sub INPUT0=[1] IN") == ["INPUT1="]
     assert complete("%triton infer add_sub --ti") == ["--timeout"]
+    assert complete("%triton replay ad") == ["add_sub"]
+    assert complete("%triton infer --timeout 5 ad") == ["add_sub"]
+    assert complete("%triton infer add_sub --on lo") == ["local"]
+    assert complete("%triton logs --level wa") == ["warning"]
     notebook.run("some_input = [1, 2, 3, 4]")
     assert "INPUT0=some_input" in complete("%triton infer add_sub INPUT0=some_in")
     notebook.run("%unload_ext workbench")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.capture.cell import source_from_cell, source_from_object, source_from_this_cell
+from workbench.capture.cell import source_from_cell, source_from_this_cell
 from workbench.capture.helpers import with_helpers
 from workbench.errors import WorkbenchUsageError
 from workbench.launch import WarmStatus
@@ -54,6 +55,11 @@ def _model_arguments(parser: Parser) -> None:
     add("--this-cell", action="store_true", help="the model is the cell this line stands in")
     add("--file", metavar="PATH", help="the model is this file, or this model directory")
     add(
+        "--watch",
+        action=BooleanOptionalAction,
+        help="load it again when the --file is saved (yes)",
+    )
+    add(
         "--with",
         dest="helpers",
         metavar="F,G",
@@ -93,6 +99,10 @@ def _model(call: Call) -> Model:
     if given.release:
         backend["release"] = given.release
     config = _named_config(call, given.config) if given.config else None
+    if given.watch and not given.file:
+        raise WorkbenchUsageError("--watch is for --file", hint="cells are loaded when they are run")
+    if given.file and given.watch is not False and given.on == "live":
+        options["watch"] = True
     return call.target.define(
         given.name, source, given.inputs, given.outputs, config, backend_config=backend, **options
     )
@@ -117,8 +127,7 @@ def _source(call: Call) -> ModelSource | Path:
             "--with is for models in cells", hint="import what the file needs in the file"
         )
     if given.file:
-        path = Path(given.file).expanduser()
-        return path if path.is_dir() else source_from_object(path)
+        return Path(given.file).expanduser()
     raise WorkbenchUsageError(
         "no source for the model",
         hint="%%triton model NAME above the model, or --this-cell, or --file model.py",

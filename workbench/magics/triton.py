@@ -19,6 +19,7 @@ from workbench.magics import (
     infer,
     inspect,
     lint,
+    logs,
     push,
     replay,
     require,
@@ -28,6 +29,7 @@ from workbench.magics import (
 )
 from workbench.magics.arguments import Command, overview, split
 from workbench.magics.elsewhere import run_elsewhere
+from workbench.magics.progress import progress
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.live import LiveTarget
 
@@ -42,6 +44,7 @@ COMMANDS: dict[str, Command] = {
         replay,
         bench,
         lint,
+        logs,
         inspect,
         deliver,
         servers,
@@ -138,7 +141,8 @@ class TritonMagics(Magics):  # type: ignore[misc]
                 f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
             )
         call = Call(self.shell, api.live(), arguments, line, body)
-        result = perform(command, call)
+        with progress(self.shell, " ".join([command.name, *words[1:2]])):
+            result = perform(command, call)
         if arguments.output:
             if not arguments.output.isidentifier():
                 raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")

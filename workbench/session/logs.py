@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 __all__ = ["OUTPUT_TO_LOGS", "LogRecord", "LogRing", "OutputRoute"]
@@ -29,19 +29,30 @@ _DUMP_MORE = re.compile(
 _LETTERS = {"I": "info", "W": "warning", "E": "error", "F": "error", "V": "verbose"}
 
 
+#: From the least important to the most; what was printed outside requests counts as information.
+_RANKS = {"verbose": 0, "output": 1, "info": 1, "warning": 2, "error": 3}
+
+
 @dataclass(frozen=True)
 class LogRecord:
-    """One line. ``level`` is info, warning, error, verbose, or output for what was printed."""
+    """One line. ``level`` is info, warning, error, verbose, or output for what was printed; ``seq`` is its
+    number in the ring.
+    """
 
     model: str
     level: str
     text: str
     file: str = ""
     line: int = 0
+    seq: int = 0
 
     def __str__(self) -> str:
         place = f" {PurePath(self.file).name}:{self.line}" if self.file else ""
         return f"[{self.model}] {self.level.upper()}{place} {self.text}"
+
+    def is_at_least(self, level: str) -> bool:
+        """Whether it is as important as a level."""
+        return _RANKS[self.level] >= _RANKS[level]
 
 
 class LogRing:
@@ -50,24 +61,66 @@ class LogRing:
     def __init__(self, size: int = 2000) -> None:
         self._records: deque[LogRecord] = deque(maxlen=size)
         self._lock = threading.Lock()
-        #: Called with each record, from any thread; for views.
-        self.on_record: Callable[[LogRecord], None] | None = None
+        self._count = 0  # of all records there ever were
+        self._listeners: tuple[Callable[[LogRecord], None], ...] = ()
+        self._end_following: Callable[[], None] = lambda: None
+
+    @property
+    def dropped(self) -> int:
+        """How many records are gone: pushed out by later ones, or cleared."""
+        with self._lock:
+            return self._count - len(self._records)
 
     def add(self, record: LogRecord) -> None:
         with self._lock:
+            self._count += 1
+            record = replace(record, seq=self._count)
             self._records.append(record)
-        if self.on_record is not None:
-            self.on_record(record)
+            listeners = self._listeners
+        for each in listeners:
+            each(record)
 
-    def records(self, model: str = "", count: int = 0) -> list[LogRecord]:
-        """The last `count` (0: all), of one model or of all."""
+    def records(self, model: str = "", count: int = 0, level: str = "verbose") -> list[LogRecord]:
+        """The last `count` (0: all), of one model or of all, that are at least of a level."""
         with self._lock:
-            found = [each for each in self._records if not model or each.model == model]
+            found = [
+                each
+                for each in self._records
+                if (not model or each.model == model) and each.is_at_least(level)
+            ]
         return found[-count:] if count else found
 
-    def clear(self) -> None:
+    def clear(self, model: str = "") -> None:
+        """Forget the records of a model, or all."""
         with self._lock:
+            kept = [each for each in self._records if model and each.model != model]
             self._records.clear()
+            self._records.extend(kept)
+
+    def subscribe(self, listener: Callable[[LogRecord], None]) -> Callable[[], None]:
+        """Call `listener` with each record from now on, from any thread; it must not raise.
+
+        Returns:
+            What ends that.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+        return end
+
+    def follow(self, show: Callable[[LogRecord], None]) -> None:
+        """Subscribe `show` in the place of whoever followed before: there is one at a time."""
+        self.unfollow()
+        self._end_following = self.subscribe(show)
+
+    def unfollow(self) -> None:
+        """End what `follow` began. Idempotent."""
+        self._end_following()
+        self._end_following = lambda: None
 
 
 #: Set in a context whose requests no cell made: what models print for them goes to the logs.

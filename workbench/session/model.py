@@ -4,18 +4,20 @@ handle.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from workbench import preview
 from workbench.errors import ModelNotFound, WorkbenchError
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
+from workbench.session.asynchronous import Cancellation, in_thread, iterate_in_thread
 
 if TYPE_CHECKING:
     from workbench.session.batch import InferBatch
     from workbench.session.bench import BenchResult
+    from workbench.session.log_view import LogView
     from workbench.session.mocks import MockModel
     from workbench.session.model_host import ModelHost
     from workbench.session.replay import ReplayReport
@@ -116,9 +118,29 @@ class Model:
 
         return infer_batch(self._host, requests, **options)
 
-    async def ainfer(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> InferResult:
-        """`infer` for coroutines: it runs in a thread, the event loop goes on."""
-        return await asyncio.to_thread(self.infer, inputs, **options)
+    async def ainfer(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: tuple[int | str, bool, bool] | None = None,
+        **tensors: Any,
+    ) -> InferResult:
+        """`infer` for coroutines: any number may wait at once. Cancelling the task cancels the request."""
+        cancellation = Cancellation()
+        work = partial(
+            self._host.infer,
+            {**(inputs or {}), **tensors},
+            timeout=timeout,
+            parameters=parameters,
+            request_id=request_id,
+            sequence=sequence,
+            cancellation=cancellation,
+        )
+        return await in_thread(work, cancellation)
 
     def stream(
         self,
@@ -134,13 +156,38 @@ class Model:
         """Send one request and give each response when it comes. Leaving the loop early cancels the
         request.
         """
-        given = {**(inputs or {}), **tensors}
+        options = {"parameters": parameters, "request_id": request_id, "sequence": sequence}
+        return self._stream({**(inputs or {}), **tensors}, timeout, None, options)
+
+    def astream(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = 30.0,
+        parameters: Mapping[str, bool | int | str] | None = None,
+        request_id: str = "",
+        sequence: tuple[int | str, bool, bool] | None = None,
+        **tensors: Any,
+    ) -> AsyncGenerator[InferResult, None]:
+        """`stream` for coroutines: ``async for each in model.astream(...)``. Leaving early cancels the
+        request when the iterator is closed; `contextlib.aclosing` does that at once.
+        """
+        options = {"parameters": parameters, "request_id": request_id, "sequence": sequence}
+        cancellation = Cancellation()
+        responses = self._stream({**(inputs or {}), **tensors}, timeout, cancellation, options)
+        return iterate_in_thread(responses, cancellation)
+
+    def _stream(
+        self,
+        given: Mapping[str, Any],
+        timeout: float | None,
+        cancellation: Cancellation | None,
+        options: Mapping[str, Any],
+    ) -> Iterator[InferResult]:
         host = self._host
         serving = host._serving()
-        options = {"parameters": parameters, "request_id": request_id, "sequence": sequence}
-        responses = host.stream(
-            given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
-        )
+        responses = host.stream(given, timeout=timeout, cancellation=cancellation, **options)
         return host.recorder.following(given, serving.encoder, responses, host.serving, options)
 
     def replay(self, *, timeout: float | None = 30.0) -> ReplayReport:
@@ -167,6 +214,14 @@ class Model:
         if self._workbench.reloader is None:
             raise WorkbenchError("this session cannot make models from sources")
         return self._workbench.reloader(self.name, source, **options)
+
+    def logs(self, count: int = 50, level: str = "info") -> LogView:
+        """The last lines it logged, or printed outside requests; 0: all there are. Levels: verbose, info,
+        warning, error.
+        """
+        from workbench.session.log_view import LogView
+
+        return LogView(self._workbench.logs, self.name, count, level)
 
     def unload(self) -> None:
         """Stop the model: requests under way end, then ``finalize`` is called."""

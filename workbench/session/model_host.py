@@ -26,6 +26,7 @@ from workbench.messages import InferResponse, InferResult, RawResponse
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.session import failures
+from workbench.session.asynchronous import Cancellation
 from workbench.session.calls import refuse_reschedule
 from workbench.session.ensemble import EnsembleRevision
 from workbench.session.instance import Instance, StartPlan, auto_complete
@@ -179,8 +180,10 @@ class ModelHost:
         parameters: Mapping[str, bool | int | str] | None = None,
         request_id: str = "",
         sequence: SequenceMark | None = None,
+        cancellation: Cancellation | None = None,
     ) -> InferResult:
-        """Send one request and wait for all its responses.
+        """Send one request and wait for all its responses. A model that is told of the cancellation may
+        answer early.
 
         Raises:
             InputError: the inputs do not fit.
@@ -200,6 +203,8 @@ class ModelHost:
                     responses = [revision.infer(tuples, timeout, request_id=request_id, **options)]
                 else:
                     ticket = self._ticket(revision, tuples, parameters, request_id, sequence)
+                    if cancellation is not None:
+                        cancellation.attach(ticket.request)
                     responses = self._run(revision, ticket, tuples, timeout)
             except Retired:
                 continue
@@ -220,14 +225,31 @@ class ModelHost:
         inputs: Mapping[str, Any],
         *,
         timeout: float | None = 30.0,
+        cancellation: Cancellation | None = None,
+        **options: Any,
+    ) -> Iterator[InferResult]:
+        """Send one request and give each response as it comes; an error is raised when its turn comes.
+
+        ``timeout`` is the longest wait for one response. Leaving the iterator early, or the cancellation,
+        cancels the request. ``options`` are parameters, request_id and sequence, as of `infer`.
+        """
+        while True:
+            try:
+                yield from self._stream(inputs, timeout, cancellation or Cancellation(), **options)
+                return
+            except Retired:
+                continue  # before anything came of it
+
+    def _stream(
+        self,
+        inputs: Mapping[str, Any],
+        timeout: float | None,
+        cancellation: Cancellation,
+        *,
         parameters: Mapping[str, bool | int | str] | None = None,
         request_id: str = "",
         sequence: SequenceMark | None = None,
     ) -> Iterator[InferResult]:
-        """Send one request and give each response as it comes; an error is raised when its turn comes.
-
-        ``timeout`` is the longest wait for one response. Leaving the iterator early cancels the request.
-        """
         revision = self._serving()
         if isinstance(revision, EnsembleRevision):
             yield self.infer(
@@ -237,6 +259,7 @@ class ModelHost:
         tuples = revision.encoder.encode(inputs)
         ticket = self._ticket(revision, tuples, parameters, request_id, sequence)
         request = ticket.request
+        cancellation.attach(request)
         # execute returns only when the model's execute has: a thread runs it while responses are taken here.
         outcome: list[BaseException] = []
         context = copy_context()
@@ -254,7 +277,7 @@ class ModelHost:
             worker.start()
             try:
                 while True:
-                    response = self._next(revision, request, tuples, timeout, outcome, worker)
+                    response = self._next(revision, request, timeout, outcome, worker, cancellation)
                     if response is None:
                         finished = True
                         if request.abandoned:
@@ -288,13 +311,15 @@ class ModelHost:
         self,
         revision: Revision,
         request: _host.Request,
-        tuples: list[_host.TensorTuple],
         timeout: float | None,
         outcome: list[BaseException],
         worker: threading.Thread,
+        cancellation: Cancellation,
     ) -> _host.Response | None:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
+            if cancellation.cancelled:
+                raise GeneratorExit  # as if the iterator had been left
             if outcome:
                 raise outcome[0]
             left = 0.1 if end is None else min(0.1, max(end - time.monotonic(), 0.0))

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from workbench.session import regions
 from workbench.session.bls import BlsRouter
 from workbench.session.environments import EnvironmentCache
 from workbench.session.instance import StartPlan
-from workbench.session.logs import LogRing, OutputRoute
+from workbench.session.logs import LogRecord, LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
 from workbench.session.mocks import Mock, MockModel
 from workbench.session.model import Model, ModelTable
@@ -58,6 +58,8 @@ class Workbench:
         self.reloader: Reloader | None = None
         #: Loads a known model by name with a configuration override and files; False if the name is unknown.
         self.loader: Callable[[str, str, Mapping[str, bytes]], bool] = lambda name, config, files: False
+        #: Called with a model's name before it is stopped for good.
+        self.on_leave: Callable[[str], None] = lambda name: None
         self.hosts: dict[str, ModelHost] = {}
         self.bls = BlsRouter(self.find, self.ready_names, self.logs)
         self._services = Services(
@@ -174,18 +176,29 @@ class Workbench:
         self.bls.mocks[name] = mock
         self.changes.emit(name)
 
+    def tell(self, model: str, level: str, lines: Sequence[str]) -> None:
+        """Say something of a model that no cell asked for: in the logs, and under the cell whose context
+        this is called in.
+        """
+        for line in lines:
+            self.logs.add(LogRecord(model, level, line))
+            if self.on_output is not None:
+                self.on_output(model, line)
+
     def unload(self, name: str) -> None:
         """Stop a model, or remove a mock, and forget it. Raises ModelNotFound."""
         if self.bls.serving(name) is None and self.bls.mocks.pop(name, None) is not None:
             self.changes.emit(name)
             return
         self.model(name)
+        self.on_leave(name)
         self.hosts.pop(name).unload()
 
     def reset(self) -> None:
         """Stop every model, remove every region of ours, forget logs. The session stays usable."""
         self._stop_all(_CLOSE_SECONDS)
         self.bls.mocks.clear()
+        self.logs.unfollow()
         self.logs.clear()
         self.changes.emit("")
         regions.sweep()
@@ -231,6 +244,7 @@ class Workbench:
             if self._closed:
                 return
             self._closed = True
+        self.logs.unfollow()
         self._stop_all(_CLOSE_SECONDS)
         for launcher in self._launchers.values():
             launcher.close()
@@ -249,6 +263,8 @@ class Workbench:
         return f"Workbench: {ready} model{'' if ready == 1 else 's'} ready"
 
     def _stop_all(self, timeout: float) -> None:
+        for name in list(self.hosts):
+            self.on_leave(name)
         stopping = [
             threading.Thread(target=host.unload, args=(timeout,), name=f"workbench-unload-{name}")
             for name, host in self.hosts.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from workbench.session.model import Model, ModelTable
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
 from workbench.suggest import did_you_mean, listing
+from workbench.targets.watch import SourceWatch, content_hash
 from workbench.tensor_spec import TensorSpec
 
 __all__ = ["LiveTarget"]
@@ -59,9 +61,11 @@ class LiveTarget:
         #: Python-based backends by name: folders with a model.py.
         self.backends: dict[str, Path] = {}
         self._known: dict[str, _Known] = {}
+        self._watches: dict[str, SourceWatch] = {}
         self._overridden: set[str] = set()  # loaded by a model with another configuration or other files
         workbench.reloader = self.reload
         workbench.loader = self._load_by_name
+        workbench.on_leave = self._end_watch
 
     def define(
         self,
@@ -72,6 +76,7 @@ class LiveTarget:
         config: ModelConfig | str | Path | None = None,
         *,
         backend_config: Mapping[str, Any] | None = None,
+        watch: bool = False,
         **options: Any,
     ) -> Model:
         """Make a model and load it; under a name in use it takes over once it is ready.
@@ -84,6 +89,7 @@ class LiveTarget:
             outputs: The same for outputs.
             config: Text or file of a config.pbtxt, or a `ModelConfig`, in place of a signature.
             backend_config: Settings for this model, keys as ``--backend-config`` spells them.
+            watch: Load it again whenever its file, or a file of its folder, is saved with another content.
             **options: max_batch_size, instances, device, decoupled, gpu_inputs, parameters: see
                 `ModelConfig.from_specs`.
 
@@ -93,12 +99,24 @@ class LiveTarget:
         """
         check_model_name(name)
         made = self._config(name, inputs, outputs, config, options)
+        watched = source if watch and isinstance(source, Path) else None
+        if watch and watched is None:
+            raise WorkbenchError("only a file or a folder can be watched", hint="source=Path(...)")
+        before = content_hash(watched) if watched is not None else ""
         given: ModelSource | Path | None
         if source is None or (isinstance(source, Path) and source.is_dir()):
             given = source
         else:
             given = source if isinstance(source, ModelSource) else source_from_object(source)
-        return self._load(name, _Known(given, made, dict(backend_config or {})))
+        known = _Known(given, made, dict(backend_config or {}))
+        self._end_watch(name)
+        try:
+            model = self._load(name, known)
+        except ModelLoadError:
+            self._begin_watch(name, known, watched, before)  # saving it mended loads it
+            raise
+        self._begin_watch(name, known, watched, before)
+        return model
 
     def reload(self, name: str, source: Any = None, **options: Any) -> Model:
         """Load a known model again, from another source if one is given; its configuration stays unless one
@@ -120,6 +138,8 @@ class LiveTarget:
                 options,
             )
             known = replace(known, config=config)
+        if source is not None:
+            self._end_watch(name)
         return self._load(name, known)
 
     def set_config(self, name: str, config: ModelConfig) -> ModelConfig:
@@ -302,6 +322,35 @@ class LiveTarget:
         else:
             self._overridden.add(name)
         return model
+
+    # -- files that are watched ----------------------------------------------------------------------------
+
+    def _begin_watch(self, name: str, known: _Known, path: Path | None, before: str) -> None:
+        if path is not None:
+            self._watches[name] = SourceWatch(path, before, partial(self._reload_saved, name, known, path))
+
+    def _end_watch(self, name: str) -> None:
+        watching = self._watches.pop(name, None)
+        if watching is not None:
+            watching.close()
+
+    def _reload_saved(self, name: str, first: _Known, path: Path) -> None:
+        """Load a model whose file was saved. Called by its watch; says how it went, since no cell asked.
+
+        ``first`` is what the watch began with, for a source that could not be loaded even once.
+        """
+        known, host = self._known.get(name, first), self.workbench.find(name)
+        if host is not None and host.state == "UNAVAILABLE":  # another model has unloaded it
+            self._end_watch(name)
+            return
+        try:
+            model = self._load(
+                name, replace(known, source=path if path.is_dir() else source_from_object(path))
+            )
+        except WorkbenchError as error:
+            self.workbench.tell(name, "error", error.render())
+        else:
+            self.workbench.tell(name, "info", [f"{path.name} was saved: {model.src} serves"])
 
     def _entry(self, name: str, known: _Known, settings: Settings) -> ModelEntry:
         """The folder of a model, made if its source is none."""
