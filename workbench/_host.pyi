@@ -276,8 +276,77 @@ class Channel:
     @property
     def free_bytes(self) -> int: ...
     @property
+    def peak_bytes(self) -> int:
+        """The most this side has seen in use; it looks whenever it takes the region's lock."""
+    @property
+    def growths(self) -> int:
+        """How often the region was seen to have grown, whichever side did it."""
+    @property
+    def held_blocks(self) -> list[int]:
+        """Handles of the tensors that results in this process keep."""
+    @property
+    def requests_sent(self) -> int: ...
+    @property
     def open_requests(self) -> int:
         """Requests whose response factory still lives."""
     @property
     def alive(self) -> bool:
         """The attached process exists (pidfd not readable)."""
+
+# offset, bytes, kind, references, label, then from the note, each None without one: origin, line, request,
+# age in seconds
+BlockTuple = tuple[int, int, str, int, str, int | None, int | None, int | None, float | None]
+
+@final
+class RegionSnapshot:
+    """A region's allocator, queues and blocks at one moment. Sizes in bytes."""
+
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def file_size(self) -> int: ...
+    @property
+    def used(self) -> int:
+        """Sum of the used blocks."""
+    @property
+    def free(self) -> int:
+        """Sum of the free blocks."""
+    @property
+    def overhead(self) -> int:
+        """In no block: ``used + free + overhead == capacity``."""
+    @property
+    def free_memory(self) -> int:
+        """The allocator's own figure; it counts its end mark (16 bytes) as free."""
+    @property
+    def largest_free(self) -> int: ...
+    @property
+    def steady(self) -> bool:
+        """Two walks in a row found the same."""
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def is_triton(self) -> bool:
+        """It has a control block with five queues."""
+    @property
+    def noted(self) -> bool:
+        """Both sides leave notes on what they allocate."""
+    def blocks(self) -> list[BlockTuple]:
+        """The used blocks, in order of offset."""
+    def queues(self) -> list[tuple[str, int, int]]:
+        """Name, depth, size."""
+
+@final
+class RegionInspector:
+    """Reads a region, of any owner, without its lock and without mapping it. Thread-safe."""
+
+    def __init__(self, path: str) -> None:
+        """Raises StubError if the file cannot be read."""
+    def snapshot(self, seconds: float = 0.05, contents: bool = True) -> RegionSnapshot:
+        """Look until two looks in a row agree, at most that long.
+
+        Without `contents` no block's content is read and ``blocks()`` is empty. Raises ProtocolError if there
+        is no allocator that can be walked.
+        """
+    @property
+    def linked(self) -> bool:
+        """Whether the file still has a name."""

@@ -1,6 +1,7 @@
 #include "codec/shared_texts.hpp"
 
 #include "codec/text.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -21,6 +22,7 @@ Handle SharedTexts::Find(std::string_view text) {
 }
 
 Handle SharedTexts::Keep(std::string_view text) {
+  const NoteScope note(Origin::kOther);  // not the request's that happens to need it first
   const Handle handle = WriteString(pool_, text, &refs_);
   texts_.emplace(text, handle);
   return handle;
@@ -29,6 +31,7 @@ Handle SharedTexts::Keep(std::string_view text) {
 Handle SharedTexts::NoCorrelationId() {
   Pool::Guard guard(pool_);
   if (no_correlation_id_ == 0) {
+    const NoteScope note(Origin::kOther);
     Ref object = pool_->AllocateAs<wire::CorrelationId>();
     object.as<wire::CorrelationId>()->text = Keep("");
     no_correlation_id_ = object.handle();
@@ -40,6 +43,7 @@ Handle SharedTexts::NoCorrelationId() {
 Handle SharedTexts::NoTrace() {
   Pool::Guard guard(pool_);
   if (no_trace_ == 0) {
+    const NoteScope note(Origin::kOther);
     Ref object = pool_->AllocateAs<wire::Trace>();
     object.as<wire::Trace>()->context = Keep("");
     no_trace_ = object.handle();

@@ -19,7 +19,17 @@ namespace wb {
 class SharedBlock {
  public:
   SharedBlock(std::shared_ptr<Pool> pool, Ref tensor, Ref memory)
-      : pool_(std::move(pool)), tensor_(std::move(tensor)), memory_(std::move(memory)) {}
+      : pool_(std::move(pool)), tensor_(std::move(tensor)), memory_(std::move(memory)) {
+    pool_->Hold(tensor_.handle());
+    if (memory_) pool_->Hold(memory_.handle());
+  }
+  ~SharedBlock() {
+    pool_->LetGo(tensor_.handle());
+    if (memory_) pool_->LetGo(memory_.handle());
+  }
+  SharedBlock(const SharedBlock&) = delete;
+  SharedBlock& operator=(const SharedBlock&) = delete;
+
   Pool* pool() const { return pool_.get(); }
   Handle tensor_handle() const { return tensor_.handle(); }
   // 0 if the bytes are embedded in the tensor.

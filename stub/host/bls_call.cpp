@@ -5,6 +5,7 @@
 #include "codec/request.hpp"
 #include "codec/response.hpp"
 #include "protocol/error.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -17,6 +18,14 @@ std::shared_ptr<BlsCall> BlsCall::Take(std::shared_ptr<Link> link, Envelope requ
   if (!request.has_reply_slot())
     throw RegionBroken("a call to another model came without a place for its answer");
   std::shared_ptr<BlsCall> call(new BlsCall(std::move(link), std::move(request)));
+  // Whose stub leaves notes says which line of the model asks.
+  const Handle handle = call->message_.handle();
+  if (const auto note = ReadNote(*reinterpret_cast<const wire::Ownership*>(
+          call->link_->pool()->At(handle, 0) - wire::kOwnershipHeader));
+      note && note->origin == Origin::kBlsRequest) {
+    call->line_ = note->line;
+  }
+  call->for_request_ = call->link_->requests().OnlyKey();
   // Single calls have no id: theirs must be null on the wire, and they cannot be cancelled.
   if (call->decoupled_) call->id_ = call->link_->AddCall(call);
   return call;
@@ -42,6 +51,7 @@ void BlsCall::Send(ResponseValue response, bool final) {
   link_->CheckFault();
   if (link_->closing()) throw PeerGone(link_->NotHealthyText());
   link_->retained().Sweep();
+  const NoteScope note(Origin::kBlsResponse, line_, for_request_);
   response.id = id_;
   response.is_last = final;
   Parcel parcel;

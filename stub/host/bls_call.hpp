@@ -25,6 +25,7 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   void Read();
   const RequestValue& request() const { return request_; }
   bool decoupled() const { return decoupled_; }
+  std::uint32_t line() const { return line_; }
   bool cancelled() const { return cancelled_; }
   void Cancel() { cancelled_ = true; }
 
@@ -44,6 +45,8 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   RequestValue request_;
   bool decoupled_ = false;
   std::uint64_t id_ = 0;
+  std::uint32_t line_ = 0;         // of model.py, where the call was made; 0 if unknown
+  std::uint32_t for_request_ = 0;  // the one request it can be for; 0 if there are several
   std::atomic<bool> cancelled_{false};
   std::mutex mutex_;  // responses leave in the order they are given
   bool first_sent_ = false;

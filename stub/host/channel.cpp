@@ -6,6 +6,7 @@
 
 #include "codec/request.hpp"
 #include "protocol/error.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -161,6 +162,7 @@ void Channel::WriteBatch(Batch* batch) {
     for (const auto& pending : batch->requests) {
       const std::int64_t key = link_->requests().Add(pending);
       batch->keys.push_back(key);
+      const NoteScope note(Origin::kRequest, 0, static_cast<std::uint32_t>(key));
       pending->Open(key, factories ? key : 0);
       ++opened;
       batch->handles.push_back(WriteRequest(pool, pending->value(), &batch->refs, &link_->texts()));

@@ -5,6 +5,7 @@
 
 #include "host/bls_call.hpp"
 #include "protocol/error.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -25,6 +26,7 @@ std::shared_ptr<Pool> MakePool(const LinkOptions& options) {
 Link::Link(const LinkOptions& options)
     : options_(options), pool_(MakePool(options)), retained_(pool_.get()), texts_(pool_.get()) {
   try {
+    const NoteScope note(Origin::kControl);
     control_ = pool_->AllocateAs<wire::Control>();
     stub_mq_ = Queue::Create(pool_.get(), options.queue_size);
     parent_mq_ = Queue::Create(pool_.get(), options.queue_size);

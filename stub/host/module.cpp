@@ -14,6 +14,7 @@
 #include "host/channel.hpp"
 #include "host/python_services.hpp"
 #include "host/python_values.hpp"
+#include "inspect/bind_inspector.hpp"
 #include "protocol/describe.hpp"
 
 namespace py = pybind11;
@@ -193,6 +194,11 @@ void BindChannel(py::module_& module) {
       .def_property_readonly("region_name",
                              [](ChannelObject& self) { return self->link().options().region_name; })
       .def_property_readonly("capacity", [](ChannelObject& self) { return self->link().pool()->Capacity(); })
+      .def_property_readonly("peak_bytes", [](ChannelObject& self) { return self->link().pool()->Peak(); })
+      .def_property_readonly("growths", [](ChannelObject& self) { return self->link().pool()->Growths(); })
+      .def_property_readonly("held_blocks", [](ChannelObject& self) { return self->link().pool()->Held(); })
+      .def_property_readonly("requests_sent",
+                             [](ChannelObject& self) { return self->link().requests().Sent(); })
       .def_property_readonly("free_bytes", [](ChannelObject& self) { return self->FreeBytes(); })
       .def_property_readonly("open_requests",
                              [](ChannelObject& self) { return self->link().requests().size(); })
@@ -295,6 +301,7 @@ PYBIND11_MODULE(_host, module) {
   BindServices(module);
   BindTables(module);
   BindChannel(module);
+  BindInspector(module);
 }
 
 }  // namespace wb

@@ -164,6 +164,16 @@ void OpenRequests::FailAll(const Fault& fault) {
   for (const auto& [key, pending] : failed) pending->Fail(fault);
 }
 
+std::int64_t OpenRequests::Sent() const {
+  const std::lock_guard lock(mutex_);
+  return next_key_ - 1;
+}
+
+std::uint32_t OpenRequests::OnlyKey() const {
+  const std::lock_guard lock(mutex_);
+  return pending_.size() == 1 ? static_cast<std::uint32_t>(pending_.begin()->first) : 0;
+}
+
 std::size_t OpenRequests::size() const {
   const std::lock_guard lock(mutex_);
   return pending_.size();

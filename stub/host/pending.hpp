@@ -92,6 +92,10 @@ class OpenRequests {
   // Forgets all and fails those that are not complete.
   void FailAll(const Fault& fault);
   std::size_t size() const;
+  // How many there were; the last one's key.
+  std::int64_t Sent() const;
+  // The key, if exactly one request is open; else 0.
+  std::uint32_t OnlyKey() const;
 
  private:
   mutable std::mutex mutex_;

@@ -127,6 +127,7 @@ py::object Exec(PyRequest& request, bool decoupled) {
 
 // The call blocks on a thread of the running loop's default executor.
 py::object AsyncExec(const py::object& self, bool decoupled) {
+  self.cast<PyRequest&>().NoteLine();  // the thread of the call runs none of the model's
   const py::object loop = py::module_::import("asyncio").attr("get_running_loop")();
   const py::object call = py::module_::import("functools").attr("partial")(self.attr("exec"), decoupled);
   return loop.attr("run_in_executor")(py::none(), call);

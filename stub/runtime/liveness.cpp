@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "shm/note.hpp"
 #include "shm/sync.hpp"
 
 namespace wb {
@@ -29,7 +30,10 @@ void Liveness::Stop() {
 
 void Liveness::Run() {
   // The content of the health message means nothing; that it comes does. Kept until this thread ends.
-  const Ref message = stub_->pool()->AllocateAs<wire::Message>();
+  const Ref message = [this] {
+    const NoteScope note(Origin::kStubHealth);
+    return stub_->pool()->AllocateAs<wire::Message>();
+  }();
   stub_->link().Answer(message.handle());
   wire::Control* control = stub_->link().control();
   std::unique_lock<std::mutex> lock(mutex_);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "runtime/backend_utils.hpp"
+#include "runtime/model_line.hpp"
 #include "runtime/python_error.hpp"
 
 namespace wb {
@@ -47,6 +48,7 @@ void ModelInstance::Import() {
       module = options.version + "." + file.substr(0, stem_length);
     }
     const py::module_ model = py::module_::import(module.c_str());
+    if (py::hasattr(model, "__file__")) SetModelFile(py::str(model.attr("__file__")).cast<std::string>());
     utils_ = py::module_::import("triton_python_backend_utils");
     GraftBackendUtils(utils_, stub_);
     model_class_ = model.attr(kClass);

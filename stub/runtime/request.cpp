@@ -1,6 +1,8 @@
 #include "runtime/request.hpp"
 
 #include "codec/request.hpp"
+#include "runtime/model_line.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -27,6 +29,11 @@ PyRequest::PyRequest(Stub* stub, RequestValue value, std::vector<std::shared_ptr
     if (name.empty()) throw ModelException("Requested output name" + where);
   }
   sender_ = std::make_shared<ResponseSender>(stub, ResponseSender::Identity{});
+  NoteLine();
+}
+
+void PyRequest::NoteLine() {
+  if (const std::uint32_t line = ModelLine()) line_ = line;
 }
 
 bool PyRequest::IsCancelled() { return given_ && sender_->IsCancelled(); }
@@ -51,7 +58,9 @@ ResponseValue PyRequest::Infer(Command command) {
   if (stub_->phase() != Phase::kServing) {
     throw ModelException("BLS is only supported during the 'execute' function.");
   }
+  NoteLine();
   py::gil_scoped_release release;
+  const NoteScope note(Origin::kBlsRequest, line_);
   RequestValue request = value_;
   request.address = 0;
   request.factory = 0;

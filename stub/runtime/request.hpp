@@ -32,6 +32,9 @@ class PyRequest {
   // The batch is over: the parent has read the release flags.
   void EndOfBatch() { in_batch_ = false; }
 
+  // The line that runs now is the one the call belongs to; where no line of the model runs, the last one was.
+  void NoteLine();
+
   // BLS, with the GIL. Throws ModelException where BLS is not allowed (pb_utils.md §4.5).
   std::shared_ptr<PyResponse> Exec();
   std::shared_ptr<ResponseIterator> ExecDecoupled();
@@ -42,7 +45,8 @@ class PyRequest {
   Stub* stub_;
   RequestValue value_;  // without inputs
   std::vector<std::shared_ptr<PyTensor>> inputs_;
-  Ref object_;  // of a given request: its release flags lie there
+  std::uint32_t line_ = 0;  // of model.py, where the model made it, then where it sent it
+  Ref object_;              // of a given request: its release flags lie there
   bool given_ = false;
   bool in_batch_ = false;
   std::shared_ptr<ResponseSender> sender_;

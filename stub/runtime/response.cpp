@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/response.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -47,6 +48,7 @@ void PyResponse::Prune(const std::set<std::string>& requested) {
 }
 
 Handle PyResponse::Save(Pool* pool, const Release& release, Refs* keep) const {
+  const NoteScope note(Origin::kResponse);
   ResponseValue value;
   if (error_) {
     value.error = *error_;

@@ -5,6 +5,8 @@
 #include "bindings/bytes_array.hpp"
 #include "codec/tensor.hpp"
 #include "runtime/dlpack.hpp"
+#include "runtime/model_line.hpp"
+#include "shm/note.hpp"
 
 namespace wb {
 
@@ -100,6 +102,7 @@ std::shared_ptr<PyTensor> PyTensor::FromNumpy(const std::string& name, const py:
   if (!(array.flags() & py::array::c_style)) {
     contiguous = py::module_::import("numpy").attr("ascontiguousarray")(array);
   }
+  tensor->line_ = ModelLine();
   tensor->array_ = contiguous;
   tensor->value_.name = name;
   tensor->value_.dtype = type;
@@ -123,6 +126,7 @@ std::shared_ptr<PyTensor> PyTensor::FromNumpy(const std::string& name, const py:
 std::shared_ptr<PyTensor> PyTensor::FromDlpack(const std::string& name, const py::object& object) {
   if (name.empty()) throw ModelException("Tensor name cannot be an empty string.");
   std::shared_ptr<PyTensor> tensor(new PyTensor());
+  tensor->line_ = ModelLine();
   tensor->value_ = ImportDlpack(object);
   tensor->value_.name = name;
   return tensor;
@@ -191,6 +195,8 @@ py::tuple PyTensor::DlpackDevice() const {
 Handle PyTensor::Save(Pool* pool, Refs* keep) {
   std::lock_guard<std::mutex> lock(saving_);
   if (!value_.block || value_.block->pool() != pool) {
+    const Note& note = NoteScope::Current();
+    const NoteScope scope(note.origin, line_ ? line_ : note.line, note.request);
     Refs made;
     WriteTensor(pool, value_, &made);
     Ref object = std::move(made.back());

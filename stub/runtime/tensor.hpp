@@ -53,8 +53,9 @@ class PyTensor : public std::enable_shared_from_this<PyTensor> {
   PyTensor() = default;
 
   TensorValue value_;
-  std::mutex saving_;    // one request may be sent by several threads at a time
-  std::string encoded_;  // wire form of BYTES given by a model
+  std::mutex saving_;       // one request may be sent by several threads at a time
+  std::uint32_t line_ = 0;  // of model.py, where the model made it
+  std::string encoded_;     // wire form of BYTES given by a model
   py::object array_;
 };
 

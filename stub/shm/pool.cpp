@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "protocol/error.hpp"
+#include "shm/note.hpp"
 #include "shm/sync.hpp"
 
 // From Boost 1.87 on named objects have another header unless this macro is 1, and a real region's objects
@@ -108,8 +109,17 @@ void Pool::Clear(void* data, std::size_t size) { std::memset(data, 0, size); }
 
 void Pool::Follow() {
   const std::uint64_t total = *static_cast<volatile std::uint64_t*>(total_size_);
-  if (total > region_.size()) region_.Extend(total);
+  if (total > region_.size()) {
+    region_.Extend(total);
+    ++growths_;
+  }
   region_.CheckFilled();
+  Observe();
+}
+
+void Pool::Observe() {
+  const std::size_t used = region_.size() - segment_->buffer.get_free_memory();
+  if (used > peak_) peak_ = used;
 }
 
 Ref Pool::Allocate(std::size_t size, bool aligned) {
@@ -128,6 +138,7 @@ Ref Pool::Allocate(std::size_t size, bool aligned) {
     region_.Grow(total);
     buffer.get_segment_manager()->grow(added);
     *total_size_ = total;
+    ++growths_;
     block = attempt();
     if (!block) {
       throw PoolExhausted("Failed to increase the shared memory pool size: no block of " +
@@ -135,7 +146,10 @@ Ref Pool::Allocate(std::size_t size, bool aligned) {
                           " bytes");
     }
   }
-  static_cast<wire::Ownership*>(block)->count = 1;
+  auto* ownership = static_cast<wire::Ownership*>(block);
+  ownership->count = 1;
+  WriteNote(ownership, NoteScope::Current());
+  Observe();
   return Ref(this, static_cast<char*>(block) - region_.base());
 }
 
@@ -174,7 +188,10 @@ void Pool::Release(Handle handle) noexcept {
   try {
     Guard guard(this);
     auto* ownership = reinterpret_cast<wire::Ownership*>(Address(handle));
-    if (ownership->count > 0 && --ownership->count == 0) segment_->buffer.deallocate(ownership);
+    if (ownership->count > 0 && --ownership->count == 0) {
+      EraseNote(ownership);
+      segment_->buffer.deallocate(ownership);
+    }
   } catch (const std::exception&) {
     broken_ = true;  // nothing can be given back to a region whose lock died
   }
@@ -189,6 +206,22 @@ void HeldRefs::Release() noexcept {
     pool_->Abandon();
     refs_.clear();
   }
+}
+
+void Pool::Hold(Handle handle) {
+  const std::lock_guard lock(held_mutex_);
+  held_.insert(handle);
+}
+
+void Pool::LetGo(Handle handle) noexcept {
+  const std::lock_guard lock(held_mutex_);
+  const auto found = held_.find(handle);
+  if (found != held_.end()) held_.erase(found);
+}
+
+std::vector<Handle> Pool::Held() {
+  const std::lock_guard lock(held_mutex_);
+  return {held_.begin(), held_.end()};
 }
 
 std::size_t Pool::FreeBytes() {

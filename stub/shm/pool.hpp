@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "protocol/layout.hpp"
@@ -95,6 +97,15 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   std::size_t FreeBytes();
   std::size_t Capacity();
+  // The most that was in use at any moment this side looked: it looks whenever it takes the lock.
+  std::size_t Peak() const { return peak_; }
+  // How often the region was seen to have grown, whichever side did it.
+  std::size_t Growths() const { return growths_; }
+  // Objects that this side keeps beyond the conversation, for the inspector: a result somebody still looks
+  // at.
+  void Hold(Handle handle);
+  void LetGo(Handle handle) noexcept;
+  std::vector<Handle> Held();
   const std::string& name() const { return region_.name(); }
   bool Unlink() noexcept { return Region::Unlink(region_.name()); }
   // After this no lock is taken any more and references are dropped without a trace: the other side died
@@ -122,16 +133,21 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Pool(Region region, std::size_t growth);
   static void Clear(void* data, std::size_t size);
   void Follow();
+  void Observe();
   char* Address(Handle handle) const { return region_.base() + handle; }
   void Release(Handle handle) noexcept;
 
   Region region_;
   std::size_t growth_;
+  std::atomic<std::size_t> peak_{0};     // both change under the region's lock
+  std::atomic<std::size_t> growths_{0};  // and are read without it
   std::unique_ptr<Segment> segment_;
   pthread_mutex_t* mutex_ = nullptr;
   std::uint64_t* total_size_ = nullptr;
   std::atomic<pid_t> lock_owner_{0};
   std::atomic<bool> broken_{false};
+  std::mutex held_mutex_;
+  std::unordered_multiset<Handle> held_;
 };
 
 inline char* Ref::data() const { return pool_->Address(handle_) + wire::kOwnershipHeader; }
