@@ -21,7 +21,20 @@ def parser() -> argparse.ArgumentParser:
     choices = top.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     # Verbs are imported here, not above: `workbench --version` should cost nothing.
-    from workbench.commands import clean, doctor, export, extract, new, run, server, stub, test, verbs, verify
+    from workbench.commands import (
+        clean,
+        doctor,
+        export,
+        extract,
+        new,
+        run,
+        server,
+        shm,
+        stub,
+        test,
+        verbs,
+        verify,
+    )
 
     clean.register(choices)
     doctor.register(choices)
@@ -29,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     extract.register(choices)
     new.register(choices)
     server.register(choices)
+    shm.register(choices)
     stub.register(choices)
     run.register(choices)
     test.register(choices)

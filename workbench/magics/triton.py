@@ -26,6 +26,7 @@ from workbench.magics import (
     serve,
     servers,
     services,
+    shm,
 )
 from workbench.magics.arguments import Command, overview, split
 from workbench.magics.elsewhere import run_elsewhere
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command] = {
         push,
         services,
         require,
+        shm,
     )
     for each in module.COMMANDS
 }

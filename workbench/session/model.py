@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
     from workbench.session.replay import ReplayReport
     from workbench.session.workbench import Workbench
+    from workbench.shm_inspect.report import ShmReport
 
 __all__ = ["Model", "ModelTable", "signature"]
 
@@ -206,6 +207,17 @@ class Model:
         from workbench.session.bench import bench
 
         return bench(self._host, inputs or {}, **options)
+
+    def shm(self, instance: int = 1) -> ShmReport:
+        """What the shared-memory region of an instance holds, and what the model keeps of it.
+
+        Raises:
+            WorkbenchUsageError: there is no such instance, or the model is an ensemble.
+            ModelNotFound: the model does not serve.
+        """
+        from workbench.session.shm import report
+
+        return report(self._host, instance)
 
     def reload(self, source: Any = None, **options: Any) -> Model:
         """Load again, from another source if one is given. What serves goes on serving until the new one is

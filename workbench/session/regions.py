@@ -8,10 +8,11 @@ import os
 import time
 from pathlib import Path
 
+from workbench.shm_inspect.owners import OURS as PREFIX
+from workbench.shm_inspect.owners import SHM, is_free
+
 __all__ = ["PREFIX", "SHM", "RegionLock", "is_free", "orphans", "sweep"]
 
-SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
-PREFIX = "wb_live_"
 _SETTLE_SECONDS = 10.0  # a region this young may not have its lock yet
 
 
@@ -52,15 +53,3 @@ def sweep(prefix: str = PREFIX) -> list[str]:
             path.unlink()
             removed.append(path.name)
     return removed
-
-
-def is_free(path: Path) -> bool:
-    """No living session owns the region. Raises OSError if it is gone."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from workbench import _host
-from workbench.errors import ShmExhausted, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.session import failures
 from workbench.session.instance import Instance
 from workbench.session.revision import Revision
+from workbench.session.shm import exhausted
 
 __all__ = ["run_batch"]
 
@@ -35,10 +36,7 @@ def run_batch(
             "allow more with --timeout 120",
         ) from None
     except _host.PoolExhausted as error:
-        raise ShmExhausted(
-            f"{name}: {error}",
-            hint="free /dev/shm, or give it more; containers default to 64 MiB: raise --shm-size",
-        ) from None
+        raise exhausted(name, str(error), channel.capacity) from None
     except _host.ProtocolError as error:
         revision.lose(instance, "in execute", patience=0, reason="protocol error")
         raise WorkbenchError(f"{name} broke the protocol: {error}") from None

@@ -1,0 +1,58 @@
+"""Regions of this machine, whoever made them, as reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.shm_inspect.owners import SHM, Owner, find_regions
+from workbench.shm_inspect.region import RegionReader
+from workbench.shm_inspect.report import ShmReport, ShmReports
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """Looks at all regions again and again; knows a block's age and a region's peak since the first look."""
+
+    def __init__(self, names: Iterable[str] = (), *, folder: Path = SHM) -> None:
+        """Args: names: these regions only; folder: where regions lie."""
+        self._names = tuple(names)
+        self._folder = folder
+        self._readers: dict[str, RegionReader] = {}
+
+    def look(self) -> ShmReports:
+        """Reports in order of name. What cannot be read is named with the reason."""
+        reports, unreadable = [], []
+        readers: dict[str, RegionReader] = {}
+        for owner in find_regions(self._names, folder=self._folder):
+            try:
+                reader = self._readers.get(owner.name)
+                if reader is None or reader.gone:
+                    reader = RegionReader(owner.path)
+                readers[owner.name] = reader
+                reports.append(report_of(owner, reader))
+            except WorkbenchError as error:
+                unreadable.append(str(error))
+        self._readers = readers
+        return ShmReports(reports, unreadable)
+
+
+def report_of(owner: Owner, reader: RegionReader) -> ShmReport:
+    """A region of any process, as a report."""
+    state = reader.read()
+    growths = None
+    if owner.start and owner.growth:
+        growths = -(-max(state.capacity - owner.start, 0) // owner.growth)
+    return ShmReport(
+        owner.name,
+        state,
+        model=owner.model,
+        start=owner.start or None,
+        growth=owner.growth or None,
+        growths=growths,
+        peak=reader.peak,
+        cell="model.py",
+        owner_alive=owner.alive,
+    )
