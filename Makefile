@@ -106,7 +106,7 @@ soak: build server
 	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
 
 slow: build server
-	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py
+	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py
 
 bench: build server
 	$(BIN)/python -m tests.benchmarks $(ARGS)

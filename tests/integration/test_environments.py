@@ -232,6 +232,38 @@ def test_an_environment_of_another_python_is_refused(
     assert not (tmp_path / "repo").exists()
 
 
+def test_conda_pack_is_what_packs_a_prefix_of_conda(entry: ModelEntry, tmp_path: Path) -> None:
+    """The interpreter here is a link to this one; test_other_python has a whole prefix."""
+    prefix = tmp_path / "prefix"
+    numpy = prefix / f"lib/python{MINOR}/site-packages/numpy"
+    numpy.mkdir(parents=True)
+    (numpy / "__init__.py").write_text("")
+    (prefix / "bin").mkdir()
+    (prefix / "bin/python3").symlink_to(Path(sys.executable).resolve())
+    (prefix / "bin/tool").write_text(f"#!{prefix}/bin/python3\n")
+    (prefix / "conda-meta").mkdir()
+    (prefix / "conda-meta/history").write_text("")
+    for repo in ("repo", "again"):
+        export([entry], tmp_path / repo, env=str(prefix))
+    assert digests(tmp_path / "repo") == digests(tmp_path / "again")
+    with tarfile.open(tmp_path / "repo/m/env.tar.gz") as tar:
+        names = tar.getnames()
+        activate = tar.extractfile("bin/activate")
+        assert activate is not None
+        assert b"CONDA_PREFIX" in activate.read()
+    assert {"bin/conda-unpack", "bin/tool", f"lib/python{MINOR}/site-packages/numpy/__init__.py"} <= set(
+        names
+    )
+
+
+@pytest.mark.server
+def test_nvidias_stub_in_an_environment(packed: tuple[Path, ExportReport], live: LiveTarget) -> None:
+    """Its answers are empty under NumPy 2 (releases up to 24.10): it loads, and finds the environment."""
+    model = live.define("m", packed[0] / "m", backend_config={"stub": "nvidia"})
+    assert model.state == "READY"
+    assert live.workbench.hosts["m"].current.plan.uses_env  # type: ignore[union-attr]
+
+
 def test_environments_that_cannot_travel(
     python: Path, entry: ModelEntry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

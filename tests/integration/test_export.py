@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -267,5 +268,8 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "returns empty outputs under numpy 2" in said.out
     assert main(arguments) == 1
     assert "is there already" in capsys.readouterr().err
+    assert main([*arguments, "--force", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["models"], told["files"][0]) == (["echo"], {"path": "echo/config.pbtxt", "about": ""})
     shutil.rmtree(tmp_path / "repo")
     assert main(["export", str(tmp_path / "nosuch"), "-o", str(tmp_path / "repo")]) == 2

@@ -32,6 +32,14 @@ def test_a_patched_model(live: LiveTarget, tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "repo").exists()
 
 
+def test_from_the_model_itself(live: LiveTarget, tmp_path: Path) -> None:
+    model = define(live, "return [reply(r, take(r)) for r in requests]")
+    report = model.export(tmp_path / "repo", release="25.08")
+    assert [name for name, _ in report.files] == ["m/config.pbtxt", "m/1/model.py"]
+    with pytest.raises(ExportError, match="is there already"):
+        model.export(str(tmp_path / "repo"))
+
+
 def test_one_name_twice(tmp_path: Path) -> None:
     entries = [open_entry(write_model(tmp_path / folder, "echo")) for folder in ("one", "two")]
     with pytest.raises(ExportError, match="echo is given twice"):

@@ -55,7 +55,7 @@ def test_an_answer_that_differs(live: LiveTarget, tmp_path: Path, capsys: pytest
     define(live, "return [reply(r, take(r) * 3) for r in requests]")
     export([host.entry], tmp_path / "repo", release="24.10", stub="launcher")
     assert main(["verify", str(tmp_path / "repo"), "--requests", str(tmp_path / "requests.npz")]) == 1
-    assert "request 1 differs in Y: 2.0 here, 3.0 there at [0] (m)" in capsys.readouterr().out
+    assert "request 1 differs in Y: 2.0 here, 3.0 there at [0] (m)" in capsys.readouterr().err
 
 
 def test_models_that_do_not_load(tmp_path: Path) -> None:

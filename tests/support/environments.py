@@ -40,12 +40,13 @@ instance_group { kind: KIND_CPU }
 """
 
 
-def make_venv(folder: Path, *packages: str) -> Path:
-    """A virtual environment with these packages from the index and the marker module; gives its interpreter.
+def make_venv(folder: Path, *packages: str, python: Path | None = None) -> Path:
+    """A virtual environment with these packages from the index and the marker module; gives its
+    interpreter.
 
     Tests of the packages themselves are removed, to keep the archive small.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run([python or sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python3"
     if packages:
         uv = shutil.which("uv", path=Path(sys.executable).parent)

@@ -31,12 +31,14 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("--model", action="append", metavar="NAME", help="of notebooks: only this model")
     export_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_export)
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from tempfile import TemporaryDirectory
 
+    from workbench.commands.show import show
     from workbench.repository.export import export
 
     with TemporaryDirectory(prefix="workbench-") as work:
@@ -45,7 +47,7 @@ def _export(arguments: argparse.Namespace) -> int:
             for number, path in enumerate(arguments.models)
             for entry in _entries(path, arguments, Path(work) / str(number))
         ]
-        print(export(entries, arguments.output, **export_settings(arguments)))
+        show(export(entries, arguments.output, **export_settings(arguments)), arguments.json)
     return 0
 
 

@@ -24,16 +24,18 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("--model", action="append", metavar="NAME", help="only this model")
     parser.add_argument("--force", action="store_true", help="replace model directories that are there")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_extract)
 
 
 def _extract(arguments: argparse.Namespace) -> int:
     from tempfile import TemporaryDirectory
 
+    from workbench.commands.show import show
     from workbench.magics.notebook_cells import notebook_entries
     from workbench.repository.export import export
 
     with TemporaryDirectory(prefix="workbench-") as work:
         entries = notebook_entries(arguments.notebook, Path(work) / "models", arguments.model or ())
-        print(export(entries, arguments.output, force=arguments.force))
+        show(export(entries, arguments.output, force=arguments.force), arguments.json)
     return 0

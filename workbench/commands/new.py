@@ -25,12 +25,15 @@ def register(verbs: Verbs) -> None:
     )
     parser.add_argument("--template", choices=list(TEMPLATES), default="basic", help=f"{shown} (%(default)s)")
     parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_new)
 
 
 def _new(arguments: argparse.Namespace) -> int:
+    import json
     from tempfile import TemporaryDirectory
 
+    from workbench.commands.show import show
     from workbench.magics.notebook_cells import cell_entries
     from workbench.repository.export import export
     from workbench.repository.one_file import write_file
@@ -40,9 +43,10 @@ def _new(arguments: argparse.Namespace) -> int:
     cells = template_cells(arguments.template, path.name.removesuffix(".ipynb"))
     if path.suffix == ".ipynb":
         write_file(path, notebook_text(cells).encode(), force=arguments.force)
-        print(f"{path}: a notebook of {len(cells)} cells")
+        made = {"notebook": str(path), "cells": len(cells)}
+        print(json.dumps(made, indent=2) if arguments.json else f"{path}: a notebook of {len(cells)} cells")
         return 0
     with TemporaryDirectory(prefix="workbench-") as work:
         entries = cell_entries(cells, path.parent, Path(work) / "models", path.name)
-        print(export(entries, path.parent, force=arguments.force))
+        show(export(entries, path.parent.resolve(), force=arguments.force), arguments.json)
     return 0

@@ -21,16 +21,13 @@ def register(verbs: Verbs) -> None:
         "otherwise, with 3 if there is no server on this machine.",
     )
     verify_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from workbench.commands.show import show
     from workbench.magics.deliver import run_verify
-    from workbench.server_errors import VerifyError
 
-    try:
-        print(run_verify(arguments))
-    except VerifyError as error:
-        print("\n".join(error.render()))
-        return error.exit_code
+    show(run_verify(arguments), arguments.json)
     return 0

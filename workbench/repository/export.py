@@ -55,6 +55,15 @@ class ExportReport:
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
+    def to_data(self) -> dict[str, Any]:
+        """Models, folder, files and notes, for JSON."""
+        return {
+            "models": list(self.models),
+            "directory": str(self.directory),
+            "files": [{"path": path, "about": about} for path, about in self.files],
+            "notes": list(self.notes),
+        }
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return preview.mimebundle(repr(self))
 

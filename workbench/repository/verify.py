@@ -47,6 +47,11 @@ class VerifyReport:
         head = f"Verify {self.directory.name}: {count} of {count} models ready, Triton {self.release or '?'}"
         return "\n".join([head, *preview.columns(self.rows)])
 
+    def to_data(self) -> dict[str, Any]:
+        """Release and models, for JSON."""
+        models = [{"name": name, "state": state, "checked": rest} for name, state, *rest in self.rows]
+        return {"directory": str(self.directory), "release": self.release, "models": models}
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return preview.mimebundle(repr(self))
 

@@ -15,6 +15,8 @@ from workbench.model_config import ModelConfig
 from workbench.session.asynchronous import Cancellation, in_thread, iterate_in_thread
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workbench.session.batch import InferBatch
     from workbench.session.bench import BenchResult
     from workbench.session.log_view import LogView
@@ -234,6 +236,25 @@ class Model:
         from workbench.session.log_view import LogView
 
         return LogView(self._workbench.logs, self.name, count, level)
+
+    def export(self, directory: str | Path, **options: Any) -> Any:
+        """Write the model as a folder that a server loads: ``<directory>/<name>``.
+
+        Args:
+            directory: The repository; made if it is not there.
+            **options: release, stub, env, python, with_requests, kserve, force: see
+                `workbench.repository.export.export`.
+
+        Returns:
+            What was written, an `ExportReport`.
+
+        Raises:
+            ExportError: it cannot be written; nothing was changed.
+            StubBuildError: the stub's executable cannot be built here.
+        """
+        if self._workbench.exporter is None:
+            raise WorkbenchError("this session cannot write models as folders")
+        return self._workbench.exporter([self.name], directory, **options)
 
     def unload(self) -> None:
         """Stop the model: requests under way end, then ``finalize`` is called."""

@@ -56,6 +56,8 @@ class Workbench:
         self.on_output: Callable[[str, str], None] | None = None
         #: Loads a model again from another source: ``(name, source, **options)``.
         self.reloader: Reloader | None = None
+        #: Writes models as folders: (names, directory, **options). Handed in as `reloader` is.
+        self.exporter: Callable[..., Any] | None = None
         #: Loads a known model by name with a configuration override and files; False if the name is unknown.
         self.loader: Callable[[str, str, Mapping[str, bytes]], bool] = lambda name, config, files: False
         #: Called with a model's name before it is stopped for good.

@@ -24,6 +24,7 @@ from workbench.repository import (
     versions_in,
     write_entry,
 )
+from workbench.repository.live_export import export_live
 from workbench.session.model import Model, ModelTable
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
@@ -66,6 +67,7 @@ class LiveTarget:
         workbench.reloader = self.reload
         workbench.loader = self._load_by_name
         workbench.on_leave = self._end_watch
+        workbench.exporter = partial(export_live, workbench)
 
     def define(
         self,
