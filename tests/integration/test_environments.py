@@ -256,6 +256,19 @@ def test_conda_pack_is_what_packs_a_prefix_of_conda(entry: ModelEntry, tmp_path:
     )
 
 
+def test_the_environment_beside_a_python_based_backend(
+    packed: tuple[Path, ExportReport], live: LiveTarget, tmp_path: Path
+) -> None:
+    """It is for models that name none."""
+    backend = tmp_path / "mine"
+    backend.mkdir()
+    (backend / "model.py").write_text(MODEL)
+    os.link(packed[0] / "m/env.tar.gz", backend / "pb_exec_env_model.py.tar.gz")
+    live.register_backend(backend)
+    model = live.define("m", config=CONFIG.replace('"python"', '"mine"'))
+    assert model.infer(X=[1])["Y"].numpy() == [2]
+
+
 @pytest.mark.server
 def test_nvidias_stub_in_an_environment(packed: tuple[Path, ExportReport], live: LiveTarget) -> None:
     """Its answers are empty under NumPy 2 (releases up to 24.10): it loads, and finds the environment."""

@@ -15,7 +15,7 @@ from tests.support.models import write_model
 from workbench.commands import main
 from workbench.model_source import ModelSource
 from workbench.repository.export import export
-from workbench.repository.verify import verify
+from workbench.repository.verify import _linked, verify
 from workbench.server_errors import VerifyError
 from workbench.server_install import ServerInstall
 from workbench.session.replay import save_requests
@@ -76,6 +76,24 @@ def test_models_that_do_not_load(tmp_path: Path) -> None:
     assert "worse: SyntaxError" in shown
     assert "--python" in error.hint
     assert not list((tmp_path / "repo").rglob("__pycache__"))
+
+
+def test_links_in_the_copy_a_server_works_on(tmp_path: Path) -> None:
+    """An environment's own links stay; one that leads out of its model still leads to the same file."""
+    write_model(tmp_path / "elsewhere", "m")
+    (tmp_path / "elsewhere/shared.bin").write_text("weights")
+    (tmp_path / "elsewhere/m/1/weights.bin").symlink_to("../../shared.bin")
+    (tmp_path / "elsewhere/m/env/lib").mkdir(parents=True)
+    (tmp_path / "elsewhere/m/env/lib64").symlink_to("lib")
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo/m").symlink_to(tmp_path / "elsewhere/m")
+    (tmp_path / "repo/env-1.tar.gz").write_text("shared")
+    with _linked(tmp_path / "repo") as copy:
+        assert (copy / "m/1/weights.bin").read_text() == "weights"
+        assert (copy / "m/env/lib64").readlink() == Path("lib")
+        assert (copy / "env-1.tar.gz").read_text() == "shared"
+        assert not (copy / "m").is_symlink()
+    assert not copy.exists()
 
 
 def test_where_there_is_nothing_to_verify(tmp_path: Path) -> None:
