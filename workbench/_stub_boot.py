@@ -41,7 +41,12 @@ def run(load: Callable[[], Any] = _installed) -> None:
     main = load().main
     _forward_logging()
     arguments, sys.argv = sys.argv[1:], [""]  # what a model sees under a server
-    raise SystemExit(main(arguments))
+    descriptor = os.environ.pop("TRITON_WORKBENCH_LINE", "")
+    if not descriptor:
+        raise SystemExit(main(arguments))
+    from workbench._stub_line import connect
+
+    raise SystemExit(main(arguments, on_failure=connect(int(descriptor)).failed))
 
 
 def _forward_logging() -> None:

@@ -21,6 +21,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench._line import VARIABLE
+
 __all__ = ["library_folders", "run"]
 
 _LIMIT = 1 << 18  # bytes of one message; the kernel's limit for a datagram is near it
@@ -35,7 +37,7 @@ class _Request:
     arguments: list[str]
     env: dict[str, str | None]  # changes; None removes
     orig_argv: list[str]
-    descriptors: list[int]  # output, status, working folder
+    descriptors: list[int]  # output, status, working folder, line to the session
 
 
 @dataclass
@@ -96,7 +98,8 @@ def _prepare(control: socket.socket, modules: list[str]) -> dict[str, object]:
     import logging  # noqa: F401 - the stub's second
 
     import workbench._stub  # type: ignore[import-untyped]
-    import workbench._stub_boot  # noqa: F401
+    import workbench._stub_boot
+    import workbench._stub_line  # noqa: F401
 
     report: dict[str, object] = {"failed": None, "unsafe": None, "names": []}
     known = set(sys.modules)
@@ -223,7 +226,7 @@ class _Server:
 
     def _start(self, request: _Request) -> bool:
         """True in the process that is to become the stub."""
-        output, status, folder = request.descriptors
+        output, status, folder, line = request.descriptors
         if not self._forks:
             self._answer(os.getpid(), os.pidfd_open(os.getpid()))
             self._let_go(status)
@@ -239,6 +242,7 @@ class _Server:
             return True
         os.close(output)
         os.close(folder)
+        os.close(line)
         if pid < 0:
             os.close(status)
             return False
@@ -280,7 +284,7 @@ class _Server:
 
 def _become(request: _Request) -> None:
     """Be what `workbench._stub_boot.run` finds in a new process. Does not return."""
-    output, _, folder = request.descriptors
+    output, _, folder, line = request.descriptors
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
@@ -291,6 +295,7 @@ def _become(request: _Request) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    os.environ[VARIABLE] = str(line)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # `random` sees to itself after a fork
     gc.enable()

@@ -5,7 +5,7 @@
     WorkbenchError(RuntimeError)                 .hint: what to do next, one line
     |- ModelConfigError                          config.pbtxt, a signature or a model name is wrong
     |- InputError                                a request does not fit the model's inputs
-    |- ModelFailure                              the model's own code failed: .frames .cause
+    |- ModelFailure                              the model's own code failed: .frames .cause .causes
     |  |- ModelLoadError                         import, auto-complete or initialize; .serving: who still
     answers
     |  `- ModelExecutionError                    execute, or an error response; .request .responses .code
@@ -14,6 +14,7 @@
     |- ModelNotFound                             no model of that name here
     |- ShmExhausted                              the shared-memory region could not grow
     |- BlsTargetError, BlsDeadlockError          a call to another model that cannot be answered
+    |- DebuggerError                             no debugger can be had here
     |- MetricError                               the metrics registry refused
     |- ReplayMismatch                            a request is answered differently than before: .report
     |- LintError                                 a model would not do on a server what it does here: .report
@@ -25,8 +26,9 @@ What varies from run to run (cell labels, last lines of output) is part of the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BlsDeadlockError",
     "BlsTargetError",
+    "Cause",
+    "DebuggerError",
     "Frame",
     "InferTimeout",
     "InputError",
@@ -63,6 +67,7 @@ class Frame:
     """One line of a model's traceback, innermost last.
 
     ``label`` names the place for people (``Cell In[2]``, ``model.py``), ``file`` is the path the process saw.
+    ``locals`` are previews of the variables there, each at most 160 characters: text, not the values.
     """
 
     file: str
@@ -73,6 +78,7 @@ class Frame:
         default=(), repr=False
     )  # the whole file's lines, to show some around `line`
     is_model: bool = True
+    locals: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def render(self) -> list[str]:
         """The place, then the failing line with two lines before it."""
@@ -88,6 +94,25 @@ class Frame:
             arrow = "---->" if number == self.line else "     "
             out.append(f"  {arrow} {number:>3} {text}".rstrip())
         return out
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An exception behind another one.
+
+    ``link`` says how it is related: ``caused by`` (``raise ... from``, or a call to another model), ``while
+    handling``, ``exception 1 of 2`` (of a group).
+    """
+
+    link: str
+    text: str  # "KeyError: 'w'"
+    frames: tuple[Frame, ...] = ()
+
+    def render(self, full: bool = False) -> list[str]:
+        """What it was, and where."""
+        first, *more = self.text.splitlines() or [""]
+        lines = [f"  {self.link} {first}", *(f"    {line}" for line in more)]
+        return lines + _render_frames(self.frames, full)
 
 
 @dataclass(frozen=True)
@@ -170,6 +195,10 @@ class MetricError(WorkbenchError):
     """The metrics registry refused an operation. The text is Triton's own."""
 
 
+class DebuggerError(WorkbenchError):
+    """A debugger cannot be had: no input from here, no debugpy, not our stub."""
+
+
 class _ReportError(WorkbenchError):
     """A check failed; ``report`` is all it found."""
 
@@ -195,14 +224,23 @@ class ModelFailure(WorkbenchError):  # noqa: N818 - the name users were promised
     Attributes:
         frames: The traceback, outermost first; frames of the model itself have ``is_model`` set.
         cause: ``Type: text`` as the model raised it.
+        causes: What it was raised from, the nearest first.
     """
 
     def __init__(
-        self, message: str, *, cause: str = "", frames: Sequence[Frame] = (), where: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        cause: str = "",
+        frames: Sequence[Frame] = (),
+        causes: Sequence[Cause] = (),
+        where: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.cause = cause or message
         self.frames = tuple(frames)
+        self.causes = tuple(causes)
         self.where = where
 
     def render(self, full: bool = False) -> list[str]:
@@ -210,13 +248,25 @@ class ModelFailure(WorkbenchError):  # noqa: N818 - the name users were promised
         lines = f"{type(self).__name__}: {self}".splitlines()
         if self.where:
             lines.append(f"  {self.where}")
-        own = [frame for frame in self.frames if frame.is_model]
-        for frame in self.frames if full or not own else own:
-            lines += frame.render()
+        lines += _render_frames(self.frames, full)
+        for each in self.causes:
+            lines += each.render(full)
         lines += self._details()
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return lines
+
+
+def _render_frames(frames: Sequence[Frame], full: bool) -> list[str]:
+    """The model's own frames; all if there are none, or if all are asked for."""
+    own = [frame for frame in frames if frame.is_model]
+    lines: list[str] = []
+    for _, same in groupby(frames if full or not own else own):
+        frame, *others = same
+        lines += frame.render()
+        if others:  # a function that calls itself
+            lines.append(f"  ... {len(others)} more of the same")
+    return lines
 
 
 class ModelLoadError(ModelFailure):

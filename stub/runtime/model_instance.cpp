@@ -19,7 +19,7 @@ auto Translate(Call call) -> decltype(call()) {
   try {
     return call();
   } catch (const py::error_already_set& error) {
-    throw ModelError(WireText(ExceptionOf(error)));
+    throw ModelError(FailureText(ExceptionOf(error)));
   }
 }
 
@@ -131,7 +131,7 @@ void ModelInstance::Background(const py::object& coroutine, const Requests& requ
     if (exception.is_none()) return;
     WB_STUB_LOG(*stub_, LogLevel::kError, TracebackText(exception));
     const std::string text = "Failed to process the request(s) for model '" + stub_->options().name +
-                             "', message: " + WireText(exception);
+                             "', message: " + FailureText(exception);
     py::gil_scoped_release release;
     for (const auto& request : requests) {
       try {

@@ -8,9 +8,13 @@ namespace {
 // loop.
 const PyFrameObject* outermost_frame = nullptr;
 
+// Never destroyed: models may fail while the interpreter ends.
+py::object* failure_hook = nullptr;
+
 std::string Text(const py::handle& object) {
   try {
-    return py::str(object).cast<std::string>();
+    // Lone surrogates (a file name that is no UTF-8, say) have no UTF-8 form: their escapes do.
+    return py::str(object).attr("encode")("utf-8", "backslashreplace").cast<std::string>();
   } catch (const py::error_already_set&) {
     return "<unprintable " + py::type::of(object).attr("__name__").cast<std::string>() + " object>";
   }
@@ -34,6 +38,23 @@ std::string WireText(const py::handle& exception) {
     text += "  " + Text(code.attr("co_filename")) + "(" + Text(frame.attr("f_lineno")) +
             "): " + Text(code.attr("co_name")) + "\n";
     frame = frame.attr("f_back");
+  }
+  return text;
+}
+
+void SetFailureHook(const py::object& hook) {
+  delete failure_hook;
+  failure_hook = hook.is_none() ? nullptr : new py::object(hook);
+}
+
+std::string FailureText(const py::handle& exception) {
+  const std::string text = WireText(exception);
+  if (failure_hook != nullptr) {
+    try {
+      (*failure_hook)(exception, text);
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("the hook for a model's failures");
+    }
   }
   return text;
 }

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "runtime/python_error.hpp"
 #include "runtime/stub_main.hpp"
 
 namespace py = pybind11;
@@ -10,16 +11,20 @@ PYBIND11_MODULE(_stub, module) {
   module.doc() = "Stub side of the Triton Python backend's shared-memory protocol.";
   module.def(
       "main",
-      [](const std::vector<std::string>& arguments, const std::string& stub_directory) {
+      [](const std::vector<std::string>& arguments, const std::string& stub_directory,
+         const py::object& on_failure) {
+        wb::SetFailureHook(on_failure);
         auto stub = wb::PrepareStub(arguments, stub_directory);
         if (!stub) return wb::kExitError;
         // Never destroyed: objects of the model may refer to it until the interpreter has ended.
         return wb::RunStub(stub.release());
       },
-      py::arg("arguments"), py::arg("stub_directory") = "",
+      py::arg("arguments"), py::arg("stub_directory") = "", py::arg("on_failure") = py::none(),
       "Serve one model until the parent ends it; gives the process's exit code.\n\n"
       "arguments: the nine of the protocol, without the program's name. stub_directory: where a marker file\n"
-      "'triton_release' may name the release to speak.");
+      "'triton_release' may name the release to speak. on_failure: called with each exception that leaves "
+      "the\n"
+      "model, and the text that crosses in its place.");
   module.def(
       "detect_release",
       [](const std::string& stub_directory, int parent_pid) {

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from workbench._line import Line
 from workbench.launch.output import OutputReader
 
 __all__ = ["Launcher", "StubProcess", "exit_reason"]
@@ -20,6 +21,10 @@ class StubProcess(Protocol):
     def output(self) -> OutputReader:
         """Its standard output and error, one stream."""
 
+    @property
+    def line(self) -> Line | None:
+        """The private line to a stub of ours; None to a stub that knows of none."""
+
     def poll(self) -> int | None:
         """Exit code (negative: the signal), or None while it runs."""
 
@@ -33,7 +38,7 @@ class StubProcess(Protocol):
         """Any other signal."""
 
     def close(self) -> None:
-        """Give up the pipe and its thread. The process must have ended."""
+        """Give up the pipe, its thread and the line. The process must have ended."""
 
 
 class Launcher(Protocol):

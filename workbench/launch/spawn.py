@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from workbench._line import VARIABLE, Line, line_pair
 from workbench.errors import WorkbenchError
 from workbench.launch.output import OutputReader
 
@@ -21,8 +22,16 @@ BOOT = "from workbench._stub_boot import run; run()"
 class SpawnedProcess:
     """A child process with its output on one pipe."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None, *, with_line: bool
+    ) -> None:
         read, write = os.pipe2(os.O_CLOEXEC)
+        self.line: Line | None = None
+        theirs = None
+        environment = dict(env)
+        if with_line:
+            self.line, theirs = line_pair()
+            environment[VARIABLE] = str(theirs.fileno())
         try:
             self._process = subprocess.Popen(
                 list(argv),
@@ -30,17 +39,22 @@ class SpawnedProcess:
                 # One pipe for both keeps the order in which a model printed and warned.
                 stdout=write,
                 stderr=write,
-                env=dict(env),
+                env=environment,
                 cwd=cwd,
+                pass_fds=[theirs.fileno()] if theirs is not None else [],
                 # Ctrl-C in a terminal is for the kernel; what it means for the stub is the session's to
                 # decide.
                 start_new_session=True,
             )
         except BaseException:
             os.close(read)
+            if self.line is not None:
+                self.line.close()
             raise
         finally:
             os.close(write)
+            if theirs is not None:
+                theirs.close()
         self.output = OutputReader(read, str(self._process.pid))
 
     @property
@@ -64,6 +78,8 @@ class SpawnedProcess:
 
     def close(self) -> None:
         self.output.close()
+        if self.line is not None:
+            self.line.close()
 
 
 class SpawnLauncher:
@@ -90,7 +106,8 @@ class SpawnLauncher:
     def start(
         self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
     ) -> SpawnedProcess:
-        return SpawnedProcess([*self.command, *arguments], self.environment(env), cwd)
+        command = [*self.command, *arguments]
+        return SpawnedProcess(command, self.environment(env), cwd, with_line=self.stub == "own")
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """All of a stub's environment, with what is added for it."""

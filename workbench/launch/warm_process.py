@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from workbench._line import Line
 from workbench.launch.output import OutputReader
 
 __all__ = ["ForkedProcess", "SpareProcess"]
@@ -20,8 +21,11 @@ _UNKNOWN = 255  # the exit code of a stub whose warm process, which alone could 
 class ForkedProcess:
     """A stub that is a grandchild of this process. Its parent reaps it and writes its exit code to a pipe."""
 
-    def __init__(self, pid: int, pidfd: int, status: int, output: int) -> None:
-        """Take over three descriptors: of the process, and the read ends of its exit code and its output."""
+    def __init__(self, pid: int, pidfd: int, status: int, output: int, line: Line) -> None:
+        """Take over three descriptors, of the process, and the read ends of its exit code and its output, and
+        the line to it.
+        """
+        self.line = line
         self._pid = pid
         self._pidfd = pidfd
         self._status = status
@@ -63,6 +67,7 @@ class ForkedProcess:
 
     def close(self) -> None:
         self.output.close()
+        self.line.close()
         with self._lock:
             for descriptor in (self._pidfd, self._status):
                 if descriptor >= 0:
@@ -83,8 +88,9 @@ class ForkedProcess:
 class SpareProcess:
     """A stub that a warm process of ours became: a child of this process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: int) -> None:
-        """Take over the process and the read end of its output."""
+    def __init__(self, process: subprocess.Popen[bytes], output: int, line: Line) -> None:
+        """Take over the process, the read end of its output, and the line to it."""
+        self.line = line
         self._process = process
         self.output = OutputReader(output, str(process.pid))
 
@@ -109,3 +115,4 @@ class SpareProcess:
 
     def close(self) -> None:
         self.output.close()
+        self.line.close()

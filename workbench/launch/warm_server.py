@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench._line import line_pair
 from workbench.launch.base import StubProcess, exit_reason
 from workbench.launch.spawn import BOOT
 from workbench.launch.warm_process import ForkedProcess, SpareProcess
@@ -158,11 +159,13 @@ class WarmServer:
         read, write = os.pipe2(os.O_CLOEXEC)
         mine = [read]
         theirs = [write]
+        line, their_line = line_pair()
         try:
             status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             mine.append(status_read)
             theirs.append(status_write)
             theirs.append(os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            theirs.append(their_line.fileno())
             message = json.dumps(
                 {
                     "arguments": list(arguments),
@@ -172,6 +175,7 @@ class WarmServer:
             ).encode()
             pid, pidfd = self._ask(message, theirs)
         except BaseException as error:
+            line.close()
             for descriptor in mine:
                 os.close(descriptor)
             if isinstance(error, OSError):
@@ -179,13 +183,15 @@ class WarmServer:
             raise
         finally:
             for descriptor in theirs:
-                os.close(descriptor)
+                if descriptor != their_line.fileno():
+                    os.close(descriptor)
+            their_line.close()
         if self.forks:
-            return ForkedProcess(pid, pidfd, status_read, read)
+            return ForkedProcess(pid, pidfd, status_read, read, line)
         os.close(pidfd)
         os.close(status_read)
         self._socket.close()
-        return SpareProcess(self._process, read)
+        return SpareProcess(self._process, read, line)
 
     def _changes(self, environment: Mapping[str, str]) -> dict[str, str | None]:
         changes: dict[str, str | None] = {name: None for name in self._environment if name not in environment}

@@ -9,7 +9,7 @@ from workbench.errors import InputError, ModelFailure, WorkbenchUsageError
 from workbench.magics.arguments import Command, Parser
 from workbench.magics.infer import show_in_full
 from workbench.session.recorder import REQUESTS, RecordedRequest
-from workbench.session.replay import ReplayReport, load_requests, replay, save_requests
+from workbench.session.replay import Replayed, ReplayReport, load_requests, replay, save_requests
 
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
@@ -55,7 +55,7 @@ def _replay(call: Call) -> ReplayReport:
     try:
         for name, records in sorted(chosen.items()):
             call.target.workbench.model(name)
-            rows += replay(call.target.workbench.hosts[name], records, timeout=given.timeout)
+            rows += _sent(call, name, records)
         report = ReplayReport(given.name or "", rows)
         if given.last_error:
             # Whoever asks for the failure wants to see it at its line, not a word about it.
@@ -69,6 +69,12 @@ def _replay(call: Call) -> ReplayReport:
     if given.assert_equal:
         report.assert_equal()
     return report
+
+
+def _sent(call: Call, name: str, records: list[RecordedRequest]) -> list[Replayed]:
+    host, debugger = call.target.workbench.hosts[name], call.target.workbench.debugger
+    limit = None if debugger.attached else call.arguments.timeout
+    return debugger.attend(lambda: replay(host, records, timeout=limit))
 
 
 def _chosen(call: Call) -> dict[str, list[RecordedRequest]]:

@@ -14,6 +14,7 @@ from workbench.capture import split_cell
 from workbench.errors import InputError, WorkbenchUsageError
 from workbench.magics import (
     bench,
+    debug,
     deliver,
     files,
     infer,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Command] = {
         files,
         infer,
         replay,
+        debug,
         bench,
         lint,
         logs,

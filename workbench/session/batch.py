@@ -150,7 +150,12 @@ def _run(
                 if response.error is not None:
                     code, text = response.error
                     raise failures.execution_error(
-                        revision.plan.entry, code, text, info, [InferResponse(each) for each in responses]
+                        revision.plan.entry,
+                        code,
+                        text,
+                        info,
+                        [InferResponse(each) for each in responses],
+                        revision.plan.lines,
                     )
                 responses.append(response)
                 if not revision.decoupled:

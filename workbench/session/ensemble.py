@@ -290,7 +290,7 @@ class _Flow:
             if response.error is not None:
                 code, text = response.error
                 info = RequestInfo(step.model, target.encoder.describe(ticket.inputs))
-                error = failures.execution_error(target.plan.entry, code, text, info)
+                error = failures.execution_error(target.plan.entry, code, text, info, lines=target.plan.lines)
                 error.wire_text = text
                 raise error
             found.append(response)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from workbench.errors import (
+    Cause,
     Frame,
     InferTimeout,
     ModelExecutionError,
@@ -15,8 +17,20 @@ from workbench.errors import (
 )
 from workbench.messages import InferResponse
 from workbench.model_source import ModelEntry
+from workbench.session.failure_details import make_frames, told
+from workbench.session.lines import Lines
 
-__all__ = ["crashed", "execution_error", "load_error", "parse_detail", "parse_stack", "timed_out"]
+__all__ = [
+    "crashed",
+    "execution_error",
+    "load_error",
+    "make_frames",
+    "parse_detail",
+    "parse_stack",
+    "timed_out",
+]
+
+_TEXT = 2000  # characters shown of what a model raised
 
 # pb_utils contract §6.1: what precedes the text of a failed batch.
 _BATCH = re.compile(
@@ -105,86 +119,159 @@ def is_dump(line: str) -> bool:
     )
 
 
-def make_frames(entry: ModelEntry, raw: Sequence[tuple[str, int, str]]) -> list[Frame]:
-    """Frames with the cell's name and lines for the model's file."""
-    frames = []
-    model_file, folder = str(entry.code_file), f"{entry.path}/"
-    for file, line, function in raw:
-        if file == model_file:
-            source = entry.source
-            frames.append(Frame(file, line, source.qualified(line, function), source.label, source.lines))
-        elif file.startswith(folder):
-            inside = file.removeprefix(folder)
-            beside = dict(entry.source.siblings).get(inside.partition("/")[2])
-            if beside is None:
-                frames.append(Frame(file, line, function, inside))
-            else:
-                frames.append(Frame(file, line, beside.qualified(line, function), beside.label, beside.lines))
-        else:
-            frames.append(Frame(file, line, function, file, is_model=False))
-    return frames
-
-
-def load_error(entry: ModelEntry, text: str, *, serving: str, output: Sequence[str] = ()) -> ModelLoadError:
+def load_error(
+    entry: ModelEntry,
+    text: str,
+    *,
+    serving: str,
+    output: Sequence[str] = (),
+    lines: Lines | None = None,
+) -> ModelLoadError:
     """What the stub said when import, auto-complete or ``initialize`` failed."""
-    cause, raw = parse_detail(text)
-    cause = clean(entry, cause)
-    frames = make_frames(entry, raw)
-    if not frames and (match := _SYNTAX.search(cause)) and match["file"].endswith(entry.config.filename):
-        frames = make_frames(entry, [(str(entry.code_file), int(match["line"]), "<module>")])
+    found = _explain(entry, text, lines)
+    frames = list(found.frames)
+    if not frames and (match := _SYNTAX.search(found.cause)):
+        frames = make_frames(entry, _syntax_place(entry, match["file"], int(match["line"])))
     hint = ""
-    if cause.startswith("ModuleNotFoundError"):
+    if found.cause.startswith("ModuleNotFoundError"):
         hint = "%pip install it: the model uses the packages of this kernel"
         if "EXECUTION_ENV_PATH" in entry.config.parameters:
             hint = "install it in the execution environment, and pack that again"
     return ModelLoadError(
-        f"{cause} ({entry.name}){keeps(serving)}",
-        cause=cause,
+        f"{found.cause} ({entry.name}){keeps(serving)}",
+        cause=found.cause,
         frames=frames,
+        causes=found.causes,
         serving=serving,
-        hint=hint,
+        hint=hint or _debugger_hint(entry, found.cause),
         output=output,
     )
 
 
 def execution_error(
-    entry: ModelEntry, code: int, text: str, request: RequestInfo, responses: Sequence[InferResponse] = ()
+    entry: ModelEntry,
+    code: int,
+    text: str,
+    request: RequestInfo,
+    responses: Sequence[InferResponse] = (),
+    lines: Lines | None = None,
 ) -> ModelExecutionError:
     """An error response: a failed batch, or the model's own ``TritonError``."""
     name = ERROR_CODES[code] if 0 <= code < len(ERROR_CODES) else str(code)
     match = _BATCH.match(text)
-    cause, raw = parse_detail(text[match.end() :] if match else text)
-    cause = clean(entry, cause)
-    hint = next((advice for start, advice in _RETURN_HINTS if start in cause), "")
+    if match is not None and _is_of_another(entry, text[match.end() :], lines):
+        match = None  # passed on as the model's own answer
+    found = _explain(entry, text[match.end() :] if match else text, lines)
+    cause, hint = found.cause, next((advice for start, advice in _RETURN_HINTS if start in found.cause), "")
     if match is None and not (hint and code == _INTERNAL):
         place = f"request {request.index} of {request.count}"
+        inner = _inner(text.strip(), lines)
         return ModelExecutionError(
-            f"{clean(entry, text.strip())} ({entry.name})",
+            f"{_bounded(clean(entry, inner.text))} ({entry.name})",
             cause=text.strip(),
+            causes=inner.causes,
             where=f"{entry.name} answered {place} with an error, code {name}",
             code=name,
             request=request,
             responses=responses,
         )
-    frames = make_frames(entry, raw)
-    own = [frame for frame in frames if frame.is_model]
+    frames = list(found.frames)
     if hint and not frames:
         # Said of what execute returned, so it has no traceback: point at execute itself.
         line = entry.source.line_of("TritonPythonModel.execute")
         if line:
             frames = make_frames(entry, [(str(entry.code_file), line, "execute")])
-    elif own and not hint:
-        hint = f"mend line {own[-1].line} and run the cell again; {entry.source.src} serves until then"
+    elif not hint and any(frame.is_model for frame in frames):
+        hint = f"%triton replay {entry.name} --last-error   (or %triton debug {entry.name})"
     return ModelExecutionError(
         f"{cause} ({entry.name})",
         cause=cause,
         frames=frames,
+        causes=found.causes,
         where=f"{entry.name}.execute, request {request.index} of {request.count}",
         code=name,
         request=request,
         responses=responses,
-        hint=hint,
+        hint=_debugger_hint(entry, cause) or hint,
     )
+
+
+def _is_of_another(entry: ModelEntry, text: str, lines: Lines | None) -> bool:
+    """Whether this failure happened in a model that this one called."""
+    _, raw = parse_detail(text)
+    found = [lines.entry_of(file) for file, _, _ in raw] if lines is not None else []
+    return entry not in found and any(each is not None for each in found)
+
+
+@dataclass(frozen=True)
+class _Explained:
+    cause: str
+    frames: Sequence[Frame]
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """A text, and what it says of another model's failure."""
+
+    text: str
+    causes: tuple[Cause, ...] = ()
+
+
+def _explain(entry: ModelEntry, text: str, lines: Lines | None) -> _Explained:
+    """A stub's text for an exception, with all that is known of the exception."""
+    cause, raw = parse_detail(text)
+    inner = _inner(cause, lines)
+    cause = _bounded(clean(entry, inner.text))
+    if cause.startswith("BdbQuit"):
+        cause = "the debugger ended the request"
+    elif cause.isidentifier() or cause[:-1].isidentifier():
+        cause = cause.rstrip(":")  # an exception without a text
+    chain = lines.failure(text) if lines is not None else []
+    if not chain:
+        return _Explained(cause, make_frames(entry, raw), inner.causes)
+    whole = told(entry, chain, lambda each: _bounded(clean(entry, _inner(each, None).text)))
+    return _Explained(cause, whole.frames, whole.causes + inner.causes)
+
+
+def _inner(text: str, lines: Lines | None) -> _Inner:
+    """Take apart the text of a model that passes on the failure of one it called."""
+    match = _BATCH.search(text)
+    if match is None:
+        return _Inner(text)
+    said = text[match.end() :]
+    cause, raw = parse_detail(said)
+    deeper = _inner(cause, lines)
+    entry = lines.entry_of(raw[-1][0]) if lines is not None and raw else None
+    if entry is None:
+        return _Inner(text[: match.start()] + deeper.text, deeper.causes)
+    assert lines is not None
+    # The line end after the last frame is lost on the way.
+    chain = lines.failure(said) or lines.failure(said.rstrip("\n") + "\n")
+    frames: Sequence[Frame] = make_frames(entry, raw)
+    behind: tuple[Cause, ...] = ()
+    if chain:
+        whole = told(entry, chain, lambda each: _bounded(clean(entry, _inner(each, None).text)))
+        frames, behind = whole.frames, whole.causes
+    own = Cause("caused by", f"{_bounded(clean(entry, deeper.text))} ({entry.name})", tuple(frames))
+    return _Inner(text[: match.start()] + deeper.text, (own, *behind, *deeper.causes))
+
+
+def _syntax_place(entry: ModelEntry, name: str, line: int) -> list[tuple[str, int, str]]:
+    """Where a SyntaxError that names a file without its folder was found."""
+    if name == entry.code_file.name:
+        return [(str(entry.code_file), line, "<module>")]
+    beside = next((each for each, _ in entry.source.siblings if each.rpartition("/")[2] == name), None)
+    return [(str(entry.code_file.parent / beside), line, "<module>")] if beside is not None else []
+
+
+def _debugger_hint(entry: ModelEntry, cause: str) -> str:
+    stopped = cause.startswith(("NoDebugger", "the debugger ended"))
+    return f"%triton debug {entry.name}" if stopped else ""
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[:_TEXT]}... ({len(text)} characters)"
 
 
 def crashed(

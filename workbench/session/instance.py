@@ -17,6 +17,7 @@ from workbench.launch import Launcher, StubProcess, exit_reason
 from workbench.model_config import InstanceSpec, ModelConfig
 from workbench.model_source import ModelEntry
 from workbench.session import failures, regions
+from workbench.session.lines import Lines
 from workbench.session.logs import OutputRoute
 from workbench.session.settings import Settings
 
@@ -43,6 +44,7 @@ class StartPlan:
     services: Services | None
     new_route: Callable[[], OutputRoute]
     discard: Callable[[ModelEntry], None]  # what becomes of the folder when the revision is gone
+    lines: Lines
     serving: str = ""  # who answers meanwhile, for the error text
     uses_env: bool = False  # the stub is started in an execution environment
 
@@ -90,7 +92,7 @@ class Instance:
             thread_pool_size=settings.thread_pool_size,
             decoupled=plan.config.decoupled,
             uses_env=plan.uses_env,
-            on_log=services.log_handler(plan.config.name) if services else None,
+            on_log=self._log(services.log_handler(plan.config.name)) if services else None,
             on_bls=services.bls_handler(self) if services else None,
             on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,
             on_control=services.control_handler() if services else None,
@@ -110,10 +112,22 @@ class Instance:
         )
         env = {"TRITON_WORKBENCH_RELEASE": plan.settings.release}
         self.process = plan.launcher.start(arguments, env=env)
-        self.process.output.on_line = self.route
+        self.process.output.on_line = self._print
+        plan.lines.join(self)
         with self._load_errors("while starting"):
             self.channel.attach(self.process.pid)
             self.channel.wait_started(plan.settings.stub_timeout_seconds)
+
+    def _print(self, line: str) -> None:
+        self.route(self._at_the_cell(line))
+
+    def _log(self, handler: Callable[[int, str, int, str], None]) -> Callable[[int, str, int, str], None]:
+        return lambda level, file, line, text: handler(level, file, line, self._at_the_cell(text))
+
+    def _at_the_cell(self, text: str) -> str:
+        """A traceback that a model prints or logs names the cell, too."""
+        entry = self.plan.entry
+        return text.replace(str(entry.code_file), entry.source.label)
 
     def initialize(self) -> None:
         """Import the model and call its ``initialize``.
@@ -152,7 +166,9 @@ class Instance:
         except _host.ModelError as error:
             process.wait(_REFUSED_SECONDS)  # it ends by itself, after its last log lines
             process.output.drain()
-            raise failures.load_error(entry, str(error.args[0]), serving=serving) from None
+            raise failures.load_error(
+                entry, str(error.args[0]), serving=serving, lines=self.plan.lines
+            ) from None
         except _host.StubNotHealthy:
             reason = self.end_reason()
             output = process.output.tail(40)
@@ -231,6 +247,7 @@ class Instance:
         if self._region_lock is not None:
             self._region_lock.release()
         if process is not None:
+            self.plan.lines.leave(self)
             process.close()
 
 

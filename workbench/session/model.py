@@ -106,6 +106,13 @@ class Model:
             InputError, ModelExecutionError, InferTimeout, StubCrashedError, ShmExhausted, ModelNotFound.
         """
         given = tensors if inputs is None else {**inputs, **tensors} if tensors else inputs
+        debugger = self._workbench.debugger
+        if debugger.attached:  # somebody may sit at a prompt: no time limit
+            return debugger.attend(
+                lambda: self._host.infer(
+                    given, timeout=None, parameters=parameters, request_id=request_id, sequence=sequence
+                )
+            )
         return self._host.infer(
             given, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
         )
@@ -119,7 +126,10 @@ class Model:
         """
         from workbench.session.batch import infer_batch
 
-        return infer_batch(self._host, requests, **options)
+        debugger = self._workbench.debugger
+        if debugger.attached:
+            options["timeout"] = None
+        return debugger.attend(lambda: infer_batch(self._host, requests, **options))
 
     async def ainfer(
         self,
@@ -190,8 +200,11 @@ class Model:
     ) -> Iterator[InferResult]:
         host = self._host
         serving = host._serving()
-        responses = host.stream(given, timeout=timeout, cancellation=cancellation, **options)
-        return host.recorder.following(given, serving.encoder, responses, host.serving, options)
+        debugger = self._workbench.debugger
+        limit = None if debugger.attached else timeout
+        responses = host.stream(given, timeout=limit, cancellation=cancellation, **options)
+        recorded = host.recorder.following(given, serving.encoder, responses, host.serving, options)
+        return debugger.attend_each(recorded) if debugger.attached else recorded
 
     def replay(self, *, timeout: float | None = 30.0) -> ReplayReport:
         """Send the recorded requests again, and compare the answers with those recorded.
@@ -201,8 +214,10 @@ class Model:
         """
         from workbench.session.replay import ReplayReport, replay
 
-        host = self._host
-        return ReplayReport(self.name, replay(host, host.recorder.requests, timeout=timeout))
+        host, debugger = self._host, self._workbench.debugger
+        limit = None if debugger.attached else timeout
+        rows = debugger.attend(lambda: replay(host, host.recorder.requests, timeout=limit))
+        return ReplayReport(self.name, rows)
 
     def bench(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> BenchResult:
         """Send the same request many times: see `workbench.session.bench.bench` for the options."""

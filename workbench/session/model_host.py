@@ -434,6 +434,7 @@ class ModelHost:
             text,
             RequestInfo(self.name, revision.encoder.describe(tuples)),
             [InferResponse(each) for each in before],
+            revision.plan.lines,
         )
 
     def _no_final(

@@ -59,7 +59,7 @@ def _run(revision: Revision, instance: Instance, sample: Any, inputs: list[_host
                 if response.error is not None:
                     code, text = response.error
                     info = RequestInfo(name, revision.encoder.describe(inputs))
-                    raise failures.execution_error(entry, code, text, info)
+                    raise failures.execution_error(entry, code, text, info, lines=revision.plan.lines)
                 if not revision.decoupled:
                     break
     except (WorkbenchError, _host.StubError, TimeoutError) as error:

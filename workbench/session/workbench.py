@@ -8,6 +8,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +19,10 @@ from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.session import regions
 from workbench.session.bls import BlsRouter
+from workbench.session.debugger import Debugger
 from workbench.session.environments import EnvironmentCache
 from workbench.session.instance import StartPlan
+from workbench.session.lines import Lines
 from workbench.session.logs import LogRecord, LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
 from workbench.session.mocks import Mock, MockModel
@@ -34,6 +37,7 @@ from workbench.suggest import did_you_mean, listing
 __all__ = ["Workbench"]
 
 _CLOSE_SECONDS = 5.0
+_DEBUGGED_SECONDS = 86_400.0
 
 Reloader = Callable[..., Model]
 
@@ -63,6 +67,8 @@ class Workbench:
         #: Called with a model's name before it is stopped for good.
         self.on_leave: Callable[[str], None] = lambda name: None
         self.hosts: dict[str, ModelHost] = {}
+        self.lines = Lines(self._entries)
+        self.debugger = Debugger(self.lines)
         self.bls = BlsRouter(self.find, self.ready_names, self.logs)
         self._services = Services(
             self.logs,
@@ -139,6 +145,8 @@ class Workbench:
         with self._lock:
             host = self._host(entry.name)
         chosen = settings or self.settings
+        if entry.name in self.debugger.attached:  # a prompt in `initialize` has no time limit
+            chosen = replace(chosen, stub_timeout_seconds=_DEBUGGED_SECONDS)
         launcher = self._launcher(chosen)
         try:
             release = chosen.release or launcher.release
@@ -155,10 +163,11 @@ class Workbench:
             self._services,
             lambda: OutputRoute(entry.name, self.logs, lambda: self.on_output),
             discard,
+            self.lines,
             uses_env=inside is not None,
         )
         try:
-            host.load(plan)
+            self.debugger.attend(lambda: host.load(plan))
         except BaseException:
             discard(entry)
             raise
@@ -263,6 +272,10 @@ class Workbench:
     def __repr__(self) -> str:
         ready = len(self.ready_names())
         return f"Workbench: {ready} model{'' if ready == 1 else 's'} ready"
+
+    def _entries(self) -> list[ModelEntry]:
+        """Of all models that serve."""
+        return [host.current.plan.entry for host in list(self.hosts.values()) if host.current is not None]
 
     def _stop_all(self, timeout: float) -> None:
         for name in list(self.hosts):
