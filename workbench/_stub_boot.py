@@ -44,6 +44,10 @@ def run(load: Callable[[], Any] = _installed) -> None:
     descriptor = os.environ.pop("TRITON_WORKBENCH_LINE", "")
     if not descriptor:
         raise SystemExit(main(arguments))
+    if __name__ == "_stub_boot":  # loaded by its path: this environment knows of no workbench
+        package: Any = type(sys)("workbench")
+        package.__path__ = [os.path.dirname(__file__)]  # noqa: PTH120 - pathlib is slow to import
+        sys.modules["workbench"] = package
     from workbench._stub_line import connect
 
     raise SystemExit(main(arguments, on_failure=connect(int(descriptor)).failed))
