@@ -240,8 +240,18 @@ def test_jobs_run_beside_a_cell_that_runs(kernel: Kernel) -> None:
     again = front.outcome(front.do("replay", model="add_one"))
     assert again["state"] == "done"
     kernel.wait(lambda: kernel.has_ended(busy), "the cell to end")
-    # What the model printed for a job is no cell's output.
+    # What the model printed for a job is no cell's output: it is in the logs.
     assert not [each for each in kernel.cells[busy] if each["msg_type"] == "stream"]
+    front.send("subscribe", topics=["log", "servers"], hz=10)
+    lines = front.last("log")["lines"]
+    assert {"model": "add_one", "level": "output", "text": "adding", "line": None}.items() <= lines[0].items()
+    assert front.last("servers") == {"servers": []}
+    front.send("subscribe", topics=["shm"], hz=10)
+    (region,) = front.last("shm")["reports"]
+    assert region["model"] == "add_one" and region["region"] == front.model("add_one")["region"]
+    assert 0 < region["in_use"] <= region["capacity"]
+    refused = front.outcome(front.do("connect", url="http://127.0.0.1:9", name="nobody"))
+    assert refused["state"] == "failed" and refused["error"]["ename"] == "ServerUnreachable"
 
 
 def test_jobs_fail_and_are_cancelled_with_a_reason(kernel: Kernel) -> None:

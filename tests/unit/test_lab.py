@@ -14,9 +14,11 @@ import pytest
 from workbench.changes import Changes
 from workbench.errors import Frame, ModelLoadError, WorkbenchError, WorkbenchUsageError
 from workbench.lab.channel import Channel, fit
+from workbench.lab.log_topic import LogTopic
 from workbench.lab.publisher import Publisher
 from workbench.lab.topics import Message, ModelsTopic, Topic
 from workbench.lab.verbs import Verbs
+from workbench.session.logs import LogRecord, LogRing
 from workbench.session.model_data import error_data
 from workbench.session.workbench import Workbench
 
@@ -191,6 +193,25 @@ def test_models_topic_tells_all_then_what_changed() -> None:
         woken.clear()
         workbench.add_mock("other", lambda inputs: {})
         assert not woken
+
+
+def test_log_topic_tells_each_line_once_and_counts_those_that_were_lost() -> None:
+    with Workbench() as workbench:
+        workbench.logs = LogRing(size=3)
+        topic = LogTopic(workbench)
+        for number in range(5):
+            workbench.logs.add(LogRecord("m", "info", str(number), "/x/model.py", number))
+        topic.open(lambda: None)
+        ((_, first),) = topic.news()
+        assert [each["text"] for each in first["lines"]] == ["2", "3", "4"] and first["dropped"] == 2
+        assert list(topic.news()) == []
+        workbench.logs.add(LogRecord("m", "info", "5"))
+        ((_, second),) = topic.news()
+        assert second == {
+            "lines": [{"seq": 6, "model": "m", "level": "info", "text": "5", "line": None}],
+            "dropped": 0,
+        }
+        topic.close()
 
 
 @pytest.mark.parametrize(

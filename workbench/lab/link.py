@@ -8,8 +8,11 @@ from typing import Any
 
 from workbench.lab.channel import VERSION, Channel
 from workbench.lab.jobs import Jobs
+from workbench.lab.log_topic import LogTopic
 from workbench.lab.publisher import Publisher
-from workbench.lab.topics import make_topics
+from workbench.lab.servers_topic import ServersTopic
+from workbench.lab.shm_topic import ShmTopic
+from workbench.lab.topics import ModelsTopic, Topic
 from workbench.lab.verbs import Verbs
 from workbench.session.workbench import Workbench
 
@@ -26,7 +29,13 @@ class Link:
     def __init__(self, channel: Channel, shell: Any, workbench: Workbench, session: str) -> None:
         self.channel = channel
         self._session = session
-        self._topics = make_topics(workbench)
+        topics: list[Topic] = [
+            ModelsTopic(workbench),
+            LogTopic(workbench),
+            ServersTopic(),
+            ShmTopic(workbench),
+        ]
+        self._topics = {each.name: each for each in topics}
         self._publisher = Publisher(channel.send)
         self._verbs = Verbs(shell, sorted(self._topics))
         self._jobs = Jobs(channel.send, self._verbs)

@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.session.model_data import error_data, models_data
 from workbench.session.workbench import Workbench
 
-__all__ = ["Message", "ModelsTopic", "Topic", "make_topics"]
+__all__ = ["Message", "ModelsTopic", "Topic"]
 
 #: (kind, body)
 Message = tuple[str, dict[str, Any]]
@@ -74,9 +74,3 @@ class ModelsTopic(Topic):
             yield from (("model", {"model": each}) for name, each in now.items() if each != before[name])
         for name, error in errors:
             yield "error", error_data(error, name)
-
-
-def make_topics(workbench: Workbench) -> dict[str, Topic]:
-    """Fresh topics for a front end, by name."""
-    found: list[Topic] = [ModelsTopic(workbench)]
-    return {each.name: each for each in found}

@@ -57,7 +57,10 @@ _LINES: dict[str, Words] = {
         *("push", given.text("model"), "--to", given.text("server")),
         *given.flag("yes", "--yes"),
     ],
-    "rollback": lambda given: ["rollback", given.text("model"), "--on", given.text("server")],
+    "rollback": lambda given: [
+        *("rollback", given.text("model"), "--on", given.text("server")),
+        *given.flag("yes", "--yes"),
+    ],
     "parity": lambda given: ["parity", given.text("model"), "--against", given.text("against"), "--report"],
     "export": lambda given: [
         *("export", given.text("model"), given.text("dir")),

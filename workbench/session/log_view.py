@@ -8,7 +8,7 @@ from typing import Any
 from workbench import preview
 from workbench.session.logs import LogRecord, LogRing
 
-__all__ = ["LogView"]
+__all__ = ["LogView", "line_data"]
 
 _HEAD = ["model", "level", "place", "text"]
 
@@ -47,16 +47,23 @@ class LogView:
         rows = [[each.model, each.level, _place(each), each.text] for each in self.records]
         return preview.mimebundle(repr(self), preview.html_table(rows, _HEAD, caption="Logs"))
 
+    def view(self) -> None:
+        """Display the lines, and those to come, by level and text."""
+        from workbench.widgets.log_view import show
+
+        show(self)
+
     def to_data(self) -> dict[str, Any]:
         """``{lines: [{seq, model, level, text, line}], dropped}``; ``line`` is that of model.py, or None."""
-        return {"lines": [_line_data(each) for each in self.records], "dropped": self.dropped}
+        return {"lines": [line_data(each) for each in self.records], "dropped": self.dropped}
 
 
 def _place(record: LogRecord) -> str:
     return f"{PurePath(record.file).name}:{record.line}" if record.file else ""
 
 
-def _line_data(record: LogRecord) -> dict[str, Any]:
+def line_data(record: LogRecord) -> dict[str, Any]:
+    """One line as JSON, for views."""
     in_model = PurePath(record.file).name == "model.py"
     return {
         "seq": record.seq,

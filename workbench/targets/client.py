@@ -94,6 +94,8 @@ class ServerClient:
         self.unreachable: Callable[[str, str], ServerUnreachable] = lambda reason, hint: ServerUnreachable(
             f"no Triton server answers at {self.address}: {reason}", hint=hint
         )
+        #: Called when a model was loaded or unloaded, or that failed.
+        self.on_load: Callable[[], None] = lambda: None
         self._tls = tls or Tls()
         self._kept = threading.local()
         self._header_variables = dict(headers or {})
@@ -182,13 +184,19 @@ class ServerClient:
             ServerModeError: the server does not take such requests.
         """
         named = {f"file:{path}": data for path, data in files.items()} if files else None
-        self._ask(
-            lambda client, more: client.load_model(name, config=config, files=named, **more),
-            timeout or self._load_timeout,
-        )
+        try:
+            self._ask(
+                lambda client, more: client.load_model(name, config=config, files=named, **more),
+                timeout or self._load_timeout,
+            )
+        finally:
+            self.on_load()
 
     def unload(self, name: str) -> None:
-        self._ask(lambda client, more: client.unload_model(name, **more))
+        try:
+            self._ask(lambda client, more: client.unload_model(name, **more))
+        finally:
+            self.on_load()
 
     # -- one model -----------------------------------------------------------------------------------------
 

@@ -90,6 +90,8 @@ class ServerTarget:
     ) -> None:
         self._name = name
         self.protect = protect
+        #: Called when a model was loaded or unloaded from here, or that failed.
+        self.on_change: Callable[[], None] = lambda: None
         self._pushes = Pushes(name, stub_files)
         self._connect(client, streams or client)
 
@@ -98,6 +100,7 @@ class ServerTarget:
         self._pushes.client = client
         for each in (client, streams):
             each.unreachable = self._gone
+            each.on_load = lambda: self.on_change()
 
     @property
     def name(self) -> str:

@@ -9,7 +9,9 @@ import atexit
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+from workbench.changes import Changes
 from workbench.errors import WorkbenchUsageError
 from workbench.suggest import did_you_mean
 from workbench.targets.client import ServerClient
@@ -17,11 +19,25 @@ from workbench.targets.local import LocalOptions, LocalTarget
 from workbench.targets.remote import ServerTarget
 from workbench.targets.tls import Tls
 
-__all__ = ["close_all", "connect", "find", "find_all", "find_local", "names", "start", "states", "stop"]
+__all__ = [
+    "changes",
+    "close_all",
+    "connect",
+    "find",
+    "find_all",
+    "find_local",
+    "known",
+    "names",
+    "start",
+    "states",
+    "stop",
+]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _lock = threading.RLock()
 _servers: dict[str, ServerTarget] = {}
+#: Told with a server's name when it comes, goes, or has other models.
+changes = Changes()
 
 
 def connect(
@@ -60,7 +76,7 @@ def connect(
         if isinstance(_servers.get(name), LocalTarget):
             raise WorkbenchUsageError(f"{name} is a local server", hint=f"%triton server stop {name}")
         _servers[name] = target
-    return target
+    return _watched(target)
 
 
 def start(name: str = "local", options: LocalOptions | None = None) -> LocalTarget:
@@ -80,7 +96,7 @@ def start(name: str = "local", options: LocalOptions | None = None) -> LocalTarg
                 f"there is a server {name} already", hint=f"%triton server stop {name}, or another name"
             )
         made = _servers[name] = LocalTarget(name, options=options)
-        return made
+    return _watched(made)
 
 
 def stop(name: str = "local") -> None:
@@ -95,6 +111,7 @@ def stop(name: str = "local") -> None:
         raise _unknown(name)
     if isinstance(gone, LocalTarget):
         gone.close()
+    changes.emit(name)
 
 
 def find(name: str) -> ServerTarget:
@@ -123,6 +140,12 @@ def find_local(name: str = "local") -> LocalTarget:
     raise WorkbenchUsageError(f"no local server {name!r} runs", hint=f"%triton server start {name}")
 
 
+def known() -> list[ServerTarget]:
+    """Connected servers, and those started here, in order of name."""
+    with _lock:
+        return [each for _, each in sorted(_servers.items())]
+
+
 def names() -> list[str]:
     """Connected servers, and those started here."""
     with _lock:
@@ -145,6 +168,17 @@ def close_all() -> None:
     for each in gone:
         if isinstance(each, LocalTarget):
             each.close()
+        changes.emit(each.name)
+
+
+_T = TypeVar("_T", bound=ServerTarget)
+
+
+def _watched(target: _T) -> _T:
+    """Have what a server is made to do told to `changes`."""
+    target.on_change = lambda: changes.emit(target.name)
+    changes.emit(target.name)
+    return target
 
 
 def _check_name(name: str, taken: Sequence[str]) -> None:
