@@ -303,6 +303,12 @@ class InferResult(Mapping[str, Tensor]):
             "notes": self._all_notes(),
         }
 
+    def view(self) -> None:
+        """Display the tensors with their figures, histograms, and images where they may be some."""
+        from workbench.widgets.infer_view import show
+
+        show(self)
+
     def __repr__(self) -> str:
         return self._text()
 

@@ -29,6 +29,7 @@ class BenchResult:
     Attributes:
         latencies: Seconds, one per request, in the order in which they ended.
         seconds: From the first request to the end of the last, warm-up not counted.
+        previous: The measurement of the same model before this one, None if this is the first.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class BenchResult:
         warmup: int,
         concurrency: int,
         times: bool = False,
+        previous: BenchResult | None = None,
     ) -> None:
         self.model = model
+        self.previous = previous
         self.src = src
         self.latencies = latencies
         self.seconds = seconds
@@ -78,6 +81,12 @@ class BenchResult:
     def rate(self) -> float:
         """Requests per second."""
         return len(self.latencies) / self.seconds
+
+    def view(self) -> None:
+        """Display a histogram, with that of the measurement before."""
+        from workbench.widgets.bench_view import show
+
+        show(self)
 
     def _rows(self) -> list[list[str]]:
         rows = [[name, _time(getattr(self, name))] for name in _SHOWN]
@@ -183,7 +192,10 @@ def bench(
     seconds = time.perf_counter() - began
     if failures:
         raise failures[0]
-    return BenchResult(
+    previous = host.last_bench
+    if previous is not None:
+        previous.previous = None  # one before is kept, not all
+    host.last_bench = BenchResult(
         host.name,
         host.serving,
         np.array(latencies),
@@ -191,7 +203,9 @@ def bench(
         warmup=warmup,
         concurrency=concurrency,
         times=times,
+        previous=previous,
     )
+    return host.last_bench
 
 
 def _time(seconds: float) -> str:

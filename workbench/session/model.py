@@ -302,8 +302,9 @@ class Model:
 class ModelTable(Mapping[str, Model]):
     """Models by name, shown as a table."""
 
-    def __init__(self, models: Sequence[Model | MockModel]) -> None:
+    def __init__(self, models: Sequence[Model | MockModel], workbench: Workbench | None = None) -> None:
         self._models = {each.name: each for each in models}
+        self._workbench = workbench
 
     def __getitem__(self, name: str) -> Model:
         return cast(Model, self._models[name])
@@ -313,6 +314,14 @@ class ModelTable(Mapping[str, Model]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def view(self) -> None:
+        """Display the models of the session as they change, with what can be done with each."""
+        from workbench.widgets.models_view import show
+
+        if self._workbench is None:
+            raise WorkbenchError("these models belong to no session", hint="%triton models")
+        show(self, self._workbench)
 
     def _rows(self) -> list[list[str]]:
         return [each.summary() for each in self._models.values()]

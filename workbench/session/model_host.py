@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import _host
 from workbench.changes import Changes
@@ -36,6 +36,9 @@ from workbench.session.running import run_batch
 from workbench.session.ticket import SEQUENCE_END, SEQUENCE_START, Ticket
 from workbench.session.warmup import warm_up
 
+if TYPE_CHECKING:
+    from workbench.session.bench import BenchResult
+
 __all__ = ["ModelHost", "SequenceMark"]
 
 _RETIRE_SECONDS = 60.0
@@ -55,6 +58,7 @@ class ModelHost:
         self.failure: WorkbenchError | None = None  # of the last load, None if it went well
         self.tried: ModelSource | None = None  # what was loaded last, or could not be
         self.loading = False
+        self.last_bench: BenchResult | None = None
         self.reload_ms: float | None = None  # how long the last load took, if it replaced a model that served
         self.successes = 0
         self.failures = 0

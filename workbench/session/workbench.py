@@ -99,7 +99,7 @@ class Workbench:
         ]
         names = set(self.hosts) - {each.name for each in mocks}
         found: list[Model | MockModel] = [*(Model(self, name) for name in names), *mocks]
-        return ModelTable(sorted(found, key=lambda each: each.name))
+        return ModelTable(sorted(found, key=lambda each: each.name), self)
 
     def model(self, name: str) -> Model:
         """A model by name; a mock, if there is only that.
