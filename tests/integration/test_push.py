@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import revision, value
+from tests.support.servers import revision, value, wait_until_unloaded
 from workbench.errors import ModelExecutionError, WorkbenchError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.server_errors import LoadTimeout, PushError, ServerUnreachable
@@ -54,6 +54,8 @@ def pair(servers: tuple[ServerProcess, ServerProcess]) -> Iterator[list[ServerTa
     for each in targets:
         if each.ready("m"):
             each.unload("m", yes=True)
+    for process in servers:
+        wait_until_unloaded(process)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.live import HEAD
 from tests.support.models import write_model
-from tests.support.servers import revision, value
+from tests.support.servers import revision, value, wait_until_unloaded
 from workbench.errors import InputError, ModelExecutionError, ModelNotFound, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
@@ -34,8 +34,9 @@ def server(triton_2410: ServerInstall, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def remote(server: ServerProcess) -> ServerTarget:
-    return ServerTarget("staging", ServerClient(f"http://{server.http_address}"))
+def remote(server: ServerProcess) -> Iterator[ServerTarget]:
+    yield ServerTarget("staging", ServerClient(f"http://{server.http_address}"))
+    wait_until_unloaded(server)
 
 
 def test_a_push_says_what_it_did(remote: ServerTarget) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.support.live import HEAD
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
+from workbench.targets.process_server import ServerProcess
 from workbench.targets.pushed import loose_entry
 from workbench.targets.remote import ServerTarget
+from workbench.targets.server_guard import stub_pids
 
 _BODY = """
 class TritonPythonModel:
@@ -38,3 +42,12 @@ def revision(
 def value(target: ServerTarget, name: str = "m") -> list[float]:
     """The answer to ``X = [1, 2]``."""
     return [float(each) for each in target.infer(name, {"X": [1, 2]})["Y"]]
+
+
+def wait_until_unloaded(process: ServerProcess, seconds: float = 30.0) -> None:
+    """Wait until a server's stubs have ended, which they do after the server has agreed to unload."""
+    deadline = time.monotonic() + seconds
+    # The guard has the prefix among its arguments too.
+    guard = {process._guard.pid} if process._guard is not None else set()
+    while set(stub_pids(process.region_prefix)) - guard and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,27 @@ def register(verbs: Verbs) -> None:
     install.add_argument("--json", action="store_true", help="print the result as JSON")
     install.set_defaults(run=_install)
 
+    serve = actions.add_parser(
+        "run",
+        help="serve a model repository until Ctrl-C",
+        description="Start a Triton server of this machine on a model repository, on loopback, load its "
+        "models, and serve them until Ctrl-C.",
+    )
+    serve.add_argument("--repo", required=True, metavar="DIR", help="the model repository")
+    serve.add_argument(
+        "--port", type=int, default=8000, help="HTTP; gRPC and metrics take the next two (8000)"
+    )
+    serve.add_argument("--binary", default="", metavar="PATH", help="tritonserver, or its installation")
+    serve.add_argument("--stub", choices=["own", "nvidia"], default="nvidia", help="whose stub (nvidia)")
+    serve.add_argument(
+        "--backend-config",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="as on a server's command line: python,shm-growth-byte-size=1048576",
+    )
+    serve.set_defaults(run=_run)
+
     find = actions.add_parser("find", help="say which server would be used")
     find.add_argument("--release", help="only a server of this release")
     find.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -47,6 +70,23 @@ def _install(options: argparse.Namespace) -> int:
     _show(install, options.json)
     if options.dir and not options.json:
         print(f"to use it: export TRITON_SERVER={install.binary}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from workbench.magics.arguments import pairs
+    from workbench.targets.local import LocalOptions, temporary
+
+    settings = pairs(options.backend_config, "setting", "--backend-config python,thread-pool-size=8")
+    chosen = LocalOptions(options.repo, options.binary, options.port, options.stub, settings)
+    end = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, frame: end.set())
+    with temporary("local", chosen) as target:
+        print(f"{target!r}\n{target.url}  {target.grpc_url}", flush=True)
+        while not end.wait(0.5):
+            if not target.process.running:
+                raise target.client.unreachable("it ended", "")
     return 0
 
 

@@ -36,6 +36,11 @@ _PROBLEMS = (
         "it does not speak TLS",
         "http:// or grpc:// is without TLS",
     ),
+    (
+        r"UNEXPECTED_EOF|EOF occurred in violation|Connection reset",
+        "it ended the connection before TLS was agreed on",
+        "http:// or grpc:// is without TLS",
+    ),
 )
 
 
