@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from workbench.api import load_repository as load_repository
     from workbench.api import mock as mock
     from workbench.api import model as model
-    from workbench.api import parity as parity
-    from workbench.api import push as push
     from workbench.api import register_backend as register_backend
     from workbench.api import server as server
     from workbench.api import start_server as start_server
@@ -60,8 +58,6 @@ _HOMES = {
         "load_repository",
         "mock",
         "model",
-        "parity",
-        "push",
         "register_backend",
         "server",
         "start_server",

@@ -18,8 +18,6 @@ from workbench.targets.live import LiveTarget
 if TYPE_CHECKING:
     from workbench.model_config import ModelConfig
     from workbench.targets.local import LocalTarget
-    from workbench.targets.parity import ParityReport
-    from workbench.targets.push_report import PushReport, PushReports
     from workbench.targets.remote import ServerTarget
     from workbench.tensor_spec import TensorSpec
 
@@ -31,8 +29,6 @@ __all__ = [
     "load_repository",
     "mock",
     "model",
-    "parity",
-    "push",
     "register_backend",
     "server",
     "start_server",
@@ -124,24 +120,6 @@ def start_server(name: str = "local", **options: Any) -> LocalTarget:
     from workbench.targets.local import LocalOptions
 
     return servers.start(name, LocalOptions(**options))
-
-
-def push(model: Model | str, to: str | Sequence[str], **options: Any) -> PushReport | PushReports:
-    """Bring a live model onto servers, all or none: see `workbench.targets.delivery.push` for the options."""
-    from workbench.targets import delivery, servers
-
-    names = [to] if isinstance(to, str) else list(to)
-    name = model if isinstance(model, str) else model.name
-    return delivery.push(live(), name, servers.find_all(names), **options)
-
-
-def parity(model: Model | str, against: str = "local", **options: Any) -> ParityReport:
-    """Compare a live model with a server: see `workbench.targets.delivery.compare` for the options."""
-    from workbench.targets import delivery, servers
-
-    name = model if isinstance(model, str) else model.name
-    delivery.check_comparable(live(), name)
-    return delivery.compare(live(), name, servers.find(against), **options)
 
 
 def show_output(model: str, line: str) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,10 +64,11 @@ def test_a_server_from_its_start_to_its_end(notebook: Notebook) -> None:
     assert notebook.run("%triton infer scale X=[1,2] --on local")["Y"].tolist() == [2, 4]
     log = notebook.run("%triton server logs --model scale --level warning")
     assert list(log) == ["WARNING model.py:5 scale at work"] * 2  # the smoke request, and that one
+    assert notebook.run("%triton logs scale --on local --level warning").lines == log.lines
     assert "  target local  ready" in repr(notebook.run("%triton status"))
-    assert 'nv_inference_request_success{model="scale"' in repr(
-        notebook.run("%triton metrics scale --on local")
-    )
+    deadline = time.monotonic() + 30  # a server counts a moment after it has answered
+    while 'request_success{model="scale"' not in repr(notebook.run("%triton metrics scale --on local")):
+        assert time.monotonic() < deadline
     bench = notebook.run("%triton bench scale --on local --n 5 --warmup 1 --concurrency 2")
     assert repr(bench) == "Bench scale: 5 requests answered, 1 before them to warm up, 2 at a time"
 

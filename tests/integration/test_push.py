@@ -99,6 +99,7 @@ def test_two_servers_get_it_or_none(live: LiveTarget, pair: list[ServerTarget]) 
     model.infer(X=[1, 2])
     reports = delivery.push(live, "m", pair)
     assert isinstance(reports, PushReports)
+    assert [each["server"] for each in reports.to_data()] == ["staging", "edge"]
     assert [(each.server, each.src) for each in reports] == [("staging", model.src), ("edge", model.src)]
     assert repr(reports).splitlines()[1] == "  lint      portable to 24.10"
     assert [value(each) for each in pair] == [[2, 3], [2, 3]]
@@ -309,7 +310,11 @@ def test_metrics(servers: tuple[ServerProcess, ServerProcess], pair: list[Server
     )
     staging.push(revision("x"))
     value(staging)
-    assert re.search(r'nv_inference_request_success\{model="m",version="1"\} [1-9]', staging.metrics())
+    counted = re.compile(r'nv_inference_request_success\{model="m",version="1"\} [1-9]')
+    deadline = time.monotonic() + 30  # a server counts a moment after it has answered
+    while not counted.search(staging.metrics()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert counted.search(staging.metrics())
     with pytest.raises(ServerUnreachable, match="no metrics at"):
         ServerClient(f"http://{servers[0].http_address}", metrics_url="http://127.0.0.1:9/metrics").metrics()
 

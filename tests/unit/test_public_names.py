@@ -42,8 +42,6 @@ NAMES = [
     "load_repository",
     "mock",
     "model",
-    "parity",
-    "push",
     "register_backend",
     "server",
     "start_server",

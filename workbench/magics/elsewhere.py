@@ -22,7 +22,7 @@ from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.remote import ServerTarget
 from workbench.targets.server_bench import bench_server
-from workbench.targets.server_tables import ServerModels
+from workbench.targets.server_tables import LogText, ServerModels
 
 if TYPE_CHECKING:
     from workbench.magics.arguments import HelpText
@@ -157,6 +157,13 @@ def _metrics(call: Call, server: ServerTarget) -> MetricsText:
     return MetricsText("\n".join(lines), name)
 
 
+def _logs(call: Call, server: ServerTarget) -> LogText:
+    given = call.arguments
+    if given.follow or given.clear:
+        raise WorkbenchUsageError("--follow and --clear are for live models", hint="leave them out")
+    return server.logs(given.name, given.n, given.level)
+
+
 def _models(call: Call, server: ServerTarget) -> ServerModels:
     return server.models()
 
@@ -169,6 +176,7 @@ _ELSEWHERE: dict[str, Callable[[Any, ServerTarget], Any]] = {
     "bench": _bench,
     "config": _config,
     "infer": _infer,
+    "logs": _logs,
     "metrics": _metrics,
     "model": _model,
     "models": _models,

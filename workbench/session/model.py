@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from workbench.session.replay import ReplayReport
     from workbench.session.workbench import Workbench
     from workbench.shm_inspect.report import ShmReport
+    from workbench.targets.parity import ParityReport
+    from workbench.targets.push_report import PushReport, PushReports
 
 __all__ = ["Model", "ModelTable", "signature"]
 
@@ -243,6 +245,19 @@ class Model:
         if self._workbench.reloader is None:
             raise WorkbenchError("this session cannot make models from sources")
         return self._workbench.reloader(self.name, source, **options)
+
+    def push(self, *servers: str, **options: Any) -> PushReport | PushReports:
+        """Bring it onto servers, all or none. Options and errors: see `workbench.targets.delivery.push`."""
+        return cast("PushReport | PushReports", self._deliver("push", servers, options))
+
+    def parity(self, against: str = "local", **options: Any) -> ParityReport:
+        """Compare it with a server. Options and errors: see `workbench.targets.delivery.compare`."""
+        return cast("ParityReport", self._deliver("parity", (against,), options))
+
+    def _deliver(self, verb: str, servers: Sequence[str], options: Mapping[str, Any]) -> Any:
+        if self._workbench.courier is None:
+            raise WorkbenchError("this session knows no servers")
+        return self._workbench.courier(verb, self.name, servers, **options)
 
     def logs(self, count: int = 50, level: str = "info") -> LogView:
         """The last lines it logged, or printed outside requests; 0: all there are. Levels: verbose, info,

@@ -62,6 +62,9 @@ class Workbench:
         self.reloader: Reloader | None = None
         #: Writes models as folders: (names, directory, **options). Handed in as `reloader` is.
         self.exporter: Callable[..., Any] | None = None
+        #: Brings a model to servers ("push"), or compares it with one ("parity"): ``(verb, name, servers,
+        #: **options)``.
+        self.courier: Callable[..., Any] | None = None
         #: Loads a known model by name with a configuration override and files; False if the name is unknown.
         self.loader: Callable[[str, str, Mapping[str, bytes]], bool] = lambda name, config, files: False
         #: Called with a model's name before it is stopped for good.

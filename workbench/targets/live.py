@@ -65,6 +65,7 @@ class LiveTarget:
         self._watches: dict[str, SourceWatch] = {}
         self._overridden: set[str] = set()  # loaded by a model with another configuration or other files
         workbench.reloader = self.reload
+        workbench.courier = self._deliver
         workbench.loader = self._load_by_name
         workbench.on_leave = self._end_watch
         workbench.exporter = partial(export_live, workbench)
@@ -273,6 +274,15 @@ class LiveTarget:
             source = self.workbench.hosts[name].entry.source
         settings = self.workbench.settings.updated(known.backend_config if known is not None else {})
         return lint(name, source, config, release or settings.release or self.workbench.release)
+
+    def _deliver(self, verb: str, name: str, names: Sequence[str], **options: Any) -> Any:
+        """`Model.push` and `Model.parity`: servers by their names."""
+        from workbench.targets import delivery, servers
+
+        if verb == "push":
+            return delivery.push(self, name, servers.find_all(names), **options)
+        delivery.check_comparable(self, name)  # before a server is started for it
+        return delivery.compare(self, name, servers.find(names[0]), **options)
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -60,6 +60,17 @@ class ParityReport:
             return f"request {number} of {self.model} {text}"
         return f"{self.model}: {self.config}" if self.config else ""
 
+    def to_data(self) -> dict[str, Any]:
+        """What was found, for JSON; requests are counted from 1."""
+        return {
+            "model": self.model,
+            "against": self.against,
+            "count": self.count,
+            "differences": {str(number): text for number, text in sorted(self.differences.items())},
+            "config": self.config,
+            "stubs": dict(self.stubs),
+        }
+
     def __repr__(self) -> str:
         equal = self.count - len(self.differences)
         lines = [f"Parity {self.model}: {equal} of {self.count} equal (live vs {self.against})"]
@@ -97,6 +108,15 @@ class MatrixReport:
             if not cell:
                 return f"{cell.first} (on {host} with {stub})"
         return ""
+
+    def to_data(self) -> dict[str, Any]:
+        """What was found, for JSON."""
+        cells = [
+            {"host": host, "stub": stub}
+            | ({"failed": cell} if isinstance(cell, str) else {"found": cell.to_data()})
+            for (host, stub), cell in self.cells.items()
+        ]
+        return {"model": self.model, "release": self.release, "equal": bool(self), "cells": cells}
 
     def __repr__(self) -> str:
         hosts = list(dict.fromkeys(host for host, _ in self.cells))

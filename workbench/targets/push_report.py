@@ -23,6 +23,11 @@ class PushReport:
     verb: str = "Push"
     state: str = "READY"
 
+    def to_data(self) -> dict[str, Any]:
+        """What was done, for JSON."""
+        keys = ("model", "server", "state", "src", "steps", "notes")
+        return {key: getattr(self, key) for key in keys}
+
     def __repr__(self) -> str:
         arrow = "->" if self.verb == "Push" else "on"
         head = f"{self.verb} {self.model} {arrow} {self.server}: {self.state}"
@@ -44,6 +49,10 @@ class PushReports(Sequence[PushReport]):
 
     def __len__(self) -> int:
         return len(self.reports)
+
+    def to_data(self) -> list[dict[str, Any]]:
+        """One for each server, for JSON."""
+        return [each.to_data() for each in self.reports]
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.reports))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench import preview
@@ -51,6 +51,10 @@ class ServerModels(Mapping[str, ServerModel]):
     def __len__(self) -> int:
         return len(self._models)
 
+    def to_data(self) -> list[dict[str, Any]]:
+        """One for each model, for JSON."""
+        return [asdict(each) for each in self._models.values()]
+
     def __repr__(self) -> str:
         if not self._models:
             return f"Models on {self.server}: none; %triton push NAME --to {self.server} brings one"
@@ -76,6 +80,10 @@ class LogText(Sequence[str]):
     def __len__(self) -> int:
         return len(self.lines)
 
+    def to_data(self) -> list[str]:
+        """The lines, for JSON."""
+        return list(self.lines)
+
     def __repr__(self) -> str:
         return "\n".join(self.lines) if self.lines else f"Log of {self.server}: no lines"
 
@@ -90,7 +98,7 @@ def plain_log(text: str, *, model: str = "", level: str = "verbose", count: int 
         text: The whole log.
         model: Only lines that have this word in them.
         level: The least: verbose, info, warning or error. Lines that go on with one before share its level.
-        count: How many lines, at most.
+        count: How many lines, at most; 0: all there are.
     """
     word = re.compile(rf"(?<![\w.-]){re.escape(model)}(?![\w-])") if model else None
     found: list[str] = []
