@@ -24,11 +24,12 @@ from workbench.model_source import ModelEntry, ModelSource
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.session import failures
 from workbench.session.inputs import InputEncoder
+from workbench.session.model import signature
 from workbench.targets.client import TOO_LATE, ServerClient, ServerRefused
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.pushing import Pushes, src_of
-from workbench.targets.server_tables import LogText, ServerModel, ServerModels, signature
+from workbench.targets.server_tables import LogText, ServerModel, ServerModels
 from workbench.targets.server_texts import at_home
 from workbench.targets.wire import WireResponse, client_options, for_client
 from workbench.tensor_spec import TensorSpec

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench import preview
-from workbench.model_config import ModelConfig
 
-__all__ = ["LogText", "ServerModel", "ServerModels", "plain_log", "signature"]
+__all__ = ["LogText", "ServerModel", "ServerModels", "plain_log"]
 
 _HEAD = ["model", "state", "server", "source", "signature"]
 # `I1125 22:58:10.123456 4086 model.cc:12] "text"`: time and process differ from run to run.
@@ -112,10 +111,3 @@ def plain_log(text: str, *, model: str = "", level: str = "verbose", count: int 
         if rank >= _RANK[level.upper()] and (word is None or word.search(line)):
             found.append(line)
     return found[-count:]
-
-
-def signature(config: ModelConfig) -> str:
-    """``in: X FP32[2]  out: Y FP32[2]``."""
-    inputs = ", ".join(map(str, config.inputs)) or "-"
-    outputs = ", ".join(map(str, config.outputs)) or "-"
-    return f"in: {inputs}  out: {outputs}"
