@@ -38,6 +38,9 @@ class Classifier {
     ForUnknown([this](UsedBlock& block) { FindTensor(&block); });
     ForUnknown([this](UsedBlock& block) { FindRequest(&block); });  // before what parts of it look like too
     ForUnknown([this](UsedBlock& block) { IsString(block.handle); });
+    for (const UsedBlock& block : blocks_) {
+      if (block.kind == Kind::kString) MarkText(block);
+    }
     ForUnknown([this](UsedBlock& block) { FindMap(&block); });
     ForUnknown([this](UsedBlock& block) { FindResponse(&block); });
     ForUnknown([this](UsedBlock& block) { FindBatch(&block); });
@@ -219,6 +222,13 @@ class Classifier {
     block->kind = Kind::kString;
     data->kind = Kind::kString;
     return true;
+  }
+
+  // The text of a string that was itself taken for another's: an id that begins with a string's handle.
+  void MarkText(const UsedBlock& block) {
+    wire::String text;
+    if (block.bytes > kLargestHeader || !Payload(block, &text) || !Fits(text.data, text.length)) return;
+    Mark(text.data, Kind::kString);
   }
 
   void FindMap(UsedBlock* block) {

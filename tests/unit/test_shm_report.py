@@ -101,6 +101,12 @@ def test_a_model_that_leaks_what_it_was_answered() -> None:
     ]
 
 
+def test_a_model_that_keeps_one_answer() -> None:
+    found = report(kept(3, "bls response", line=21))
+    assert found.verdict == "keeps"
+    assert found.hint.startswith("the response of a BLS call is kept; ")
+
+
 def test_what_results_hold_is_not_kept_by_the_model() -> None:
     found = report(kept(1, "response", held=True))
     assert found.verdict == "steady"

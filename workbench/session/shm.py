@@ -86,7 +86,7 @@ class LiveShm:
             peak=max(channel.peak_bytes, state.in_use),
             sent=channel.requests_sent,
             under_way=max(under_way, channel.open_requests),
-            cell="cell" if instance.plan.entry.source.label.startswith("Cell") else "model.py",
+            cell="cell" if instance.plan.entry.source.label.lower().startswith("cell") else "model.py",
         )
 
     def _find(self) -> Instance:

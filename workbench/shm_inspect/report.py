@@ -78,9 +78,9 @@ def _hint(groups: Sequence[Group]) -> str:
     origins = {each.origin for each in groups}
     if "bls response" in origins:
         many = max(each.requests for each in groups if each.origin == "bls response") > 1
-        if many:
-            return "responses of BLS calls pile up; keep as_numpy().copy() of what you need, not the response"
-    if origins & {"request", "response", "bls request", "bls response"}:
+        what = "responses of BLS calls pile up" if many else "the response of a BLS call is kept"
+        return f"{what}; keep as_numpy().copy() of what you need, not the response"
+    if origins & set(_WORDS):
         return "a tensor stored on self keeps its block; copy with as_numpy().copy()"
     return ""
 
@@ -229,11 +229,12 @@ class ShmReport:
         """One line: name and figures."""
         parts = [f"Shm {self.model or self.region}: capacity {preview.format_bytes(self.capacity)}"]
         if self.start is not None and self.growths is not None and self.growth is not None:
-            grown = (
-                f"grew {self.growths}x by {preview.format_bytes(self.growth)}"
-                if self.growths
-                else "not grown"
-            )
+            by = self.capacity - self.start
+            grown = "not grown"
+            if self.growths and by == self.growths * self.growth:
+                grown = f"grew {self.growths}x by {preview.format_bytes(self.growth)}"
+            elif self.growths:
+                grown = f"grew {self.growths}x, by {preview.format_bytes(by)} in all"
             parts[0] += f" (start {preview.format_bytes(self.start)}, {grown})"
         parts.append(f"in use {_size(self.in_use)}")
         parts.append(f"peak {_roughly(self.peak)}")
