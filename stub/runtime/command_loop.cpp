@@ -48,6 +48,7 @@ bool CommandLoop::Dispatch(Envelope* command) {
 
 void CommandLoop::Answer(Handle message) {
   py::gil_scoped_release release;
+  stub_->jobs().Settle();  // what was logged on the way comes before the answer
   stub_->link().Answer(message);
   stub_->link().AwaitRelease();
 }

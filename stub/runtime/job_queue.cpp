@@ -1,9 +1,16 @@
 #include "runtime/job_queue.hpp"
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
 
 namespace wb {
+
+namespace {
+
+constexpr auto kSettlePatience = std::chrono::milliseconds(100);
+
+}  // namespace
 
 void JobQueue::Start() {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -27,6 +34,11 @@ bool JobQueue::running() {
   return running_;
 }
 
+void JobQueue::Settle() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  done_.wait_for(lock, kSettlePatience, [this] { return !running_ || (jobs_.empty() && !busy_); });
+}
+
 void JobQueue::Stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -43,6 +55,7 @@ void JobQueue::Run() {
     if (jobs_.empty()) break;
     auto job = std::move(jobs_.front());
     jobs_.pop_front();
+    busy_ = true;
     lock.unlock();
     try {
       job();
@@ -51,8 +64,11 @@ void JobQueue::Run() {
     }
     job = nullptr;
     lock.lock();
+    busy_ = false;
+    if (jobs_.empty()) done_.notify_all();
   }
   running_ = false;
+  done_.notify_all();
 }
 
 }  // namespace wb

@@ -19,15 +19,19 @@ class JobQueue {
   // Does what is queued, then ends the thread. Idempotent. Call without the GIL.
   void Stop();
   bool running();
+  // Waits a moment for what is queued to be done. Call without the GIL.
+  void Settle();
 
  private:
   void Run();
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable done_;
   std::deque<std::function<void()>> jobs_;
   std::thread thread_;
   bool running_ = false;
+  bool busy_ = false;
   bool stopping_ = false;
 };
 
