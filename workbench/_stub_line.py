@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StubLine", "connect", "text_key"]
 
+_OF_PATCHES = frozenset({"patch", "undo_patch"})
 _OF_DEBUGGER = frozenset({"attend", "leave", "input", "refuse", "listen"})
 
 
@@ -46,6 +47,10 @@ class StubLine:
             for message in self.line.receive():
                 if message["kind"] in _OF_DEBUGGER:
                     self.debugger()
+                elif message["kind"] in _OF_PATCHES:
+                    from workbench import _stub_patch  # seldom needed
+
+                    _stub_patch.install(self)
                 handler = self.handlers.get(message["kind"])
                 if handler is not None:
                     handler(message)
@@ -56,17 +61,21 @@ class StubLine:
         """
         if not self.mine:
             return
+        self.describe(exception, text)
+        with self._lock:
+            self.catch_up()
+            debugger = self._debugger
+        if debugger is not None:
+            debugger.failed(exception)
+
+    def describe(self, exception: BaseException, text: str) -> None:
+        """Say more of an exception that crosses as `text`."""
         try:
             from workbench._stub_failures import describe
 
             self.line.send({"kind": "failure", "of": text_key(text), "chain": describe(exception)})
         except Exception:
             traceback.print_exc()  # the text alone must do
-        with self._lock:
-            self.catch_up()
-            debugger = self._debugger
-        if debugger is not None:
-            debugger.failed(exception)
 
     def breakpoint(self, *args: Any, **more: Any) -> Any:
         """In place of ``sys.breakpointhook``. Raises NoDebugger if nobody is there to debug."""

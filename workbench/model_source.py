@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.errors import WorkbenchError
+
 if TYPE_CHECKING:
     from workbench.model_config import ModelConfig
 
@@ -86,6 +88,19 @@ class ModelEntry:
     version: int = 1
     owned: bool = True  # made by us, so removed with the revision
     backend_dir: Path | None = None  # of a Python-based backend, whose model.py serves the model
+    patched: bool = False  # methods of this source, state of an earlier one
+
+    def require_whole(self) -> None:
+        """Refuse a patched model: nobody knows whether its source loads as a whole.
+
+        Raises:
+            WorkbenchError: it is patched.
+        """
+        if self.patched:
+            raise WorkbenchError(
+                f"{self.name} is patched: {self.source.src} was never loaded as a whole, so it stays here",
+                hint=f'wb.model("{self.name}").reload() loads it so',
+            )
 
     @property
     def model_file(self) -> Path:

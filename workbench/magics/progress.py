@@ -27,14 +27,15 @@ class _Display(Protocol):
 
 
 @contextmanager
-def progress(shell: Any, what: str) -> Iterator[None]:
+def progress(shell: Any, what: str, *, wanted: bool = True) -> Iterator[None]:
     """While this is open, and it is long, say what is being done and for how long.
 
     Args:
         shell: The IPython shell the work was asked in.
         what: ``model big``.
+        wanted: False: say nothing.
     """
-    if not is_watched(shell):
+    if not wanted or not is_watched(shell):
         yield
         return
     done = threading.Event()

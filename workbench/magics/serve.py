@@ -60,6 +60,11 @@ def _model_arguments(parser: Parser) -> None:
         help="load it again when the --file is saved (yes)",
     )
     add(
+        "--patch",
+        action="store_true",
+        help="only swap the methods of the living model; initialize is not called",
+    )
+    add(
         "--with",
         dest="helpers",
         metavar="F,G",
@@ -101,7 +106,13 @@ def _model(call: Call) -> Model:
     config = _named_config(call, given.config) if given.config else None
     if given.watch and not given.file:
         raise WorkbenchUsageError("--watch is for --file", hint="cells are loaded when they are run")
-    if given.file and given.watch is not False and given.on == "live":
+    if given.patch and given.on != "live":
+        raise WorkbenchUsageError(
+            "--patch is for live models", hint="a server loads the whole model: leave it out"
+        )
+    if given.patch:
+        options["patch"] = True
+    elif given.file and given.watch is not False and given.on == "live":
         options["watch"] = True
     return call.target.define(
         given.name, source, given.inputs, given.outputs, config, backend_config=backend, **options

@@ -145,7 +145,9 @@ class TritonMagics(Magics):  # type: ignore[misc]
                 f"{command.name} is a {command.forms[0]} magic", hint=f"write {other} {command.name} ..."
             )
         call = Call(self.shell, api.live(), arguments, line, body)
-        with progress(self.shell, " ".join([command.name, *words[1:2]])):
+        # A debugger's prompt is sign of life enough, and a line that moves would be in its way.
+        quiet = bool(call.target.workbench.debugger.attached)
+        with progress(self.shell, " ".join([command.name, *words[1:2]]), wanted=not quiet):
             result = perform(command, call)
         if arguments.output:
             if not arguments.output.isidentifier():

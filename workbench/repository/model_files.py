@@ -32,7 +32,9 @@ def model_files(entry: ModelEntry) -> dict[str, bytes | Path]:
 
     Raises:
         ExportError: a link to a folder, or something that is neither file nor folder, lies in the folder.
+        WorkbenchError: the model is patched.
     """
+    entry.require_whole()
     main = f"{entry.version}/{entry.config.filename}"
     files: dict[str, bytes | Path] = dict(_walk(entry.path, "")) if entry.path.is_dir() else {}
     files.pop("config.pbtxt", None)

@@ -69,6 +69,7 @@ class EnsembleRevision:
         #: As of `Revision`; an ensemble has no processes of its own, so nothing is ever told.
         self.on_change: Callable[[WorkbenchError | None], None] = lambda error: None
         self.retired = False
+        self.entries = [plan.entry]
         self.instances: list[Instance] = []
         self._models = plan.services.bls
         self.graph = EnsembleGraph(plan.config, lambda name: _signature(self._models, name))

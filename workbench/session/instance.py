@@ -22,6 +22,7 @@ from workbench.session.logs import OutputRoute
 from workbench.session.settings import Settings
 
 if TYPE_CHECKING:
+    from workbench._line import Message
     from workbench.session.revision import Revision
     from workbench.session.services import Services
 
@@ -187,6 +188,28 @@ class Instance:
                 serving=serving,
                 hint="allow more with --backend-config stub-timeout-seconds=300",
             ) from None
+
+    def patch(self, entry: ModelEntry, timeout: float, *, serving: str) -> None:
+        """Give the living model the methods of another source of it. Whoever calls this holds the instance.
+
+        Raises:
+            ModelLoadError: the source was refused; the model is as before.
+            _host.StubNotHealthy: the process did not answer in `timeout` seconds, or is gone.
+        """
+        module = f"{entry.version}.{entry.model_file.stem}"
+        failure = self._ask({"kind": "patch", "file": str(entry.model_file), "module": module}, timeout)
+        if failure:
+            raise failures.load_error(entry, failure, serving=serving, lines=self.plan.lines)
+
+    def undo_patch(self, timeout: float) -> None:
+        """Take the last patch back. Raises _host.StubNotHealthy as `patch` does."""
+        self._ask({"kind": "undo_patch"}, timeout)
+
+    def _ask(self, message: Message, timeout: float) -> str:
+        answer = self.plan.lines.ask(self, message, "patched", timeout)
+        if answer is None:
+            raise _host.StubNotHealthy(f"no answer from the stub of {self.spec.name}")
+        return str(answer["error"])
 
     def catch_up(self) -> None:
         """Show what the model has printed so far; what it prints later belongs to no request."""

@@ -35,7 +35,6 @@ class Model:
     """A live model. Loading it again under the same name changes what this handle reaches."""
 
     target = "live"
-    is_patched = False
 
     def __init__(self, workbench: Workbench, name: str) -> None:
         self._workbench = workbench
@@ -76,6 +75,12 @@ class Model:
         """``src:3f9a1c2``: the first digits of the SHA-256 of the source that serves; "" if none does."""
         host = self._workbench.hosts.get(self.name)
         return host.serving if host is not None else ""
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether its methods were swapped since ``initialize``; then it is neither exported nor pushed."""
+        host = self._workbench.hosts.get(self.name)
+        return host is not None and host.patched
 
     @property
     def error(self) -> WorkbenchError | None:
@@ -238,13 +243,21 @@ class Model:
 
         return report(self._host, instance)
 
-    def reload(self, source: Any = None, **options: Any) -> Model:
+    def reload(self, source: Any = None, *, patch: bool = False, **options: Any) -> Model:
         """Load again, from another source if one is given. What serves goes on serving until the new one is
         ready.
+
+        Args:
+            source: As of `workbench.define`.
+            patch: Only swap the methods of the living model: ``initialize`` is not called.
+            **options: What else is to change, as of `workbench.define`.
+
+        Raises:
+            ModelLoadError: the new source failed.
         """
         if self._workbench.reloader is None:
             raise WorkbenchError("this session cannot make models from sources")
-        return self._workbench.reloader(self.name, source, **options)
+        return self._workbench.reloader(self.name, source, patch=patch, **options)
 
     def push(self, *servers: str, **options: Any) -> PushReport | PushReports:
         """Bring it onto servers, all or none. Options and errors: see `workbench.targets.delivery.push`."""
@@ -301,7 +314,8 @@ class Model:
 
     def summary(self) -> list[str]:
         """Name, state, target, source, and the signature or the error."""
-        row = [self.name, self.state, self.target, self.src or "-"]
+        src = f"{self.src}  patched" if self.is_patched else self.src
+        row = [self.name, self.state, self.target, src or "-"]
         if self.state != "READY":
             text = str(self.error).splitlines()[0] if self.error else ""
             return [*row, text]

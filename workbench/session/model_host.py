@@ -30,6 +30,7 @@ from workbench.session.asynchronous import Cancellation
 from workbench.session.calls import refuse_reschedule
 from workbench.session.ensemble import EnsembleRevision
 from workbench.session.instance import Instance, StartPlan, auto_complete
+from workbench.session.patching import check_patchable, patch
 from workbench.session.recorder import Recorder
 from workbench.session.revision import Retired, Revision
 from workbench.session.running import run_batch
@@ -87,6 +88,12 @@ class ModelHost:
         current = self.current
         return current.src if current is not None and current.failure is None else ""
 
+    @property
+    def patched(self) -> bool:
+        """Whether methods of what serves were swapped since it was initialized."""
+        current = self.current
+        return current is not None and current.plan.entry.patched
+
     def counts(self) -> dict[str, int]:
         """Requests since the session began."""
         return {"success": self.successes, "failure": self.failures}
@@ -128,6 +135,36 @@ class ModelHost:
         self.tried, self.failure = source, error
         self.changes.emit(self.name, error)
 
+    def patch(self, source: ModelSource, make: Callable[[ModelConfig], ModelEntry]) -> None:
+        """Give what serves the methods of another source, without ``initialize``.
+
+        Args:
+            source: The source.
+            make: Makes its folder, given the effective configuration.
+
+        Raises:
+            WorkbenchError: it cannot be patched; see `patching.check_patchable`.
+            ModelLoadError: the new source failed. What served goes on serving.
+        """
+        with self._load_lock:
+            revision = check_patchable(self._serving())
+            self.tried = source
+            begun = time.perf_counter()
+            try:
+                entry = make(revision.config)
+                try:
+                    patch(revision, entry, revision.plan.settings.stub_timeout_seconds)
+                except BaseException:
+                    revision.plan.discard(entry)
+                    raise
+            except WorkbenchError as error:
+                self.failure = error
+                self.changes.emit(self.name, error)
+                raise
+            self.failure = None
+            self.reload_ms = (time.perf_counter() - begun) * 1e3
+            self.changes.emit(self.name)
+
     def _start(self, plan: StartPlan) -> Revision | EnsembleRevision:
         if plan.config.is_ensemble:
             return EnsembleRevision(plan)
@@ -150,7 +187,7 @@ class ModelHost:
     def _retire(self, revision: Revision | EnsembleRevision) -> None:
         def run() -> None:
             revision.retire(_RETIRE_SECONDS)
-            revision.plan.discard(revision.plan.entry)
+            _discard(revision)
 
         self._later(run)
 
@@ -170,7 +207,7 @@ class ModelHost:
             self.changes.emit(self.name)
             if revision is not None:
                 revision.retire(timeout)
-                revision.plan.discard(revision.plan.entry)
+                _discard(revision)
         for each in self._retiring:
             each.join(timeout)
 
@@ -488,6 +525,11 @@ class ModelHost:
                 hint="run its cell again once mended",
             )
         raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+
+
+def _discard(revision: Revision | EnsembleRevision) -> None:
+    for entry in revision.entries:
+        revision.plan.discard(entry)
 
 
 def request_options(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from workbench.session.queues import RequestQueue, check_queue, make_queue
 
 if TYPE_CHECKING:
     from workbench.errors import StubCrashedError
+    from workbench.model_source import ModelEntry
 
 __all__ = ["Retired", "Revision"]
 
@@ -53,6 +55,8 @@ class Revision:
         #: Told when an instance has been replaced (None), or could not be (why).
         self.on_change: Callable[[WorkbenchError | None], None] = lambda error: None
         self.retired = False
+        #: Folders in use: the plan's, and those of sources that were patched over.
+        self.entries = [plan.entry]
         self._lock = threading.Lock()
         self._awaited = 0
         self._free: SimpleQueue[Instance | None] = SimpleQueue()
@@ -115,6 +119,30 @@ class Revision:
 
     def give(self, instance: Instance) -> None:
         self._free.put(instance)
+
+    @contextmanager
+    def all_held(self, timeout: float) -> Iterator[list[Instance]]:
+        """Every instance, taken out of circulation: nothing is being executed while this is open.
+
+        Raises:
+            What `take` raises.
+        """
+        held: list[Instance] = []
+        end = time.monotonic() + timeout
+        try:
+            for _ in self.plan.config.instances:
+                held.append(self.take(max(end - time.monotonic(), 0.0)))
+            yield held
+        finally:
+            for each in held:
+                if not each.lost:
+                    self.give(each)
+
+    def become(self, entry: ModelEntry) -> None:
+        """From now on this is a revision of another source. Only while all instances are held."""
+        with self._lock:
+            self.plan = replace(self.plan, entry=entry)
+            self.entries.append(entry)
 
     def _all_busy(self, timeout: float | None) -> InferTimeout:
         count = len(self.instances)

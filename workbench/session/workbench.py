@@ -16,6 +16,7 @@ from workbench import _host
 from workbench.changes import Changes
 from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, WorkbenchUsageError
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
+from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.session import regions
 from workbench.session.bls import BlsRouter
@@ -189,6 +190,21 @@ class Workbench:
         """Let a function answer for a model as long as it is not live."""
         self.bls.mocks[name] = mock
         self.changes.emit(name)
+
+    def patch(self, name: str, source: ModelSource, make: Callable[[ModelConfig], ModelEntry]) -> Model:
+        """Give a living model the methods of another source; ``initialize`` is not called.
+
+        Args:
+            name: The model's name.
+            source: The source.
+            make: Makes its folder, given the effective configuration.
+
+        Raises:
+            ModelLoadError, WorkbenchError: see `ModelHost.patch`. What served before goes on serving.
+        """
+        self.model(name)
+        self.hosts[name].patch(source, make)
+        return Model(self, name)
 
     def tell(self, model: str, level: str, lines: Sequence[str]) -> None:
         """Say something of a model that no cell asked for: in the logs, and under the cell whose context

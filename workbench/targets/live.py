@@ -79,6 +79,7 @@ class LiveTarget:
         config: ModelConfig | str | Path | None = None,
         *,
         backend_config: Mapping[str, Any] | None = None,
+        patch: bool = False,
         watch: bool = False,
         **options: Any,
     ) -> Model:
@@ -92,6 +93,8 @@ class LiveTarget:
             outputs: The same for outputs.
             config: Text or file of a config.pbtxt, or a `ModelConfig`, in place of a signature.
             backend_config: Settings for this model, keys as ``--backend-config`` spells them.
+            patch: Only give the living model the methods of this source: its processes and what
+                ``initialize`` made stay. Signature and settings are those it has.
             watch: Load it again whenever its file, or a file of its folder, is saved with another content.
             **options: max_batch_size, instances, device, decoupled, gpu_inputs, parameters: see
                 `ModelConfig.from_specs`.
@@ -112,6 +115,8 @@ class LiveTarget:
         else:
             given = source if isinstance(source, ModelSource) else source_from_object(source)
         known = _Known(given, made, dict(backend_config or {}))
+        if patch:
+            return self._patch(name, known)
         self._end_watch(name)
         try:
             model = self._load(name, known)
@@ -121,9 +126,9 @@ class LiveTarget:
         self._begin_watch(name, known, watched, before)
         return model
 
-    def reload(self, name: str, source: Any = None, **options: Any) -> Model:
+    def reload(self, name: str, source: Any = None, *, patch: bool = False, **options: Any) -> Model:
         """Load a known model again, from another source if one is given; its configuration stays unless one
-        is given.
+        is given. ``patch``: see `define`.
         """
         known = self._known.get(name)
         if known is None:
@@ -141,6 +146,8 @@ class LiveTarget:
                 options,
             )
             known = replace(known, config=config)
+        if patch:
+            return self._patch(name, known)
         if source is not None:
             self._end_watch(name)
         return self._load(name, known)
@@ -333,6 +340,35 @@ class LiveTarget:
             self._overridden.discard(name)
         else:
             self._overridden.add(name)
+        return model
+
+    def _patch(self, name: str, new: _Known) -> Model:
+        """Give a living model the methods of `new`.source; where `new` says more, it must say what is so."""
+        old, host = self._known.get(name), self.workbench.find(name)
+        if old is None or host is None or host.current is None:
+            raise ModelNotFound(
+                f"{name} is not loaded, so there is nothing to patch",
+                hint="run its cell once without --patch",
+            )
+        source = new.source
+        if not isinstance(source, ModelSource):
+            raise WorkbenchError(
+                f"a patch of {name} takes one source", hint="a cell, a file, text or a class"
+            )
+        again = "load it anew: leave --patch out"
+        before = old.config or ModelConfig.from_specs(name)
+        if new.config is not None and new.config.to_text() != before.to_text():
+            raise ModelConfigError(f"a patch cannot change the configuration of {name}", hint=again)
+        if new.backend_config and new.backend_config != old.backend_config:
+            raise ModelConfigError(f"a patch cannot change the settings of {name}", hint=again)
+        known = replace(old, source=source)
+        settings = self.workbench.settings.updated(known.backend_config)
+
+        def make(config: ModelConfig) -> ModelEntry:
+            return self._entry(name, replace(known, config=config), settings)
+
+        model = self.workbench.patch(name, source, make)
+        self._known[name] = known
         return model
 
     # -- files that are watched ----------------------------------------------------------------------------
