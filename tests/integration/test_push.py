@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.servers import revision, value, wait_until_unloaded
-from workbench.errors import ModelExecutionError, WorkbenchError, WorkbenchUsageError
+from workbench.errors import ModelExecutionError, StubCrashedError, WorkbenchError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.server_errors import LoadTimeout, PushError, ServerUnreachable
 from workbench.server_install import ServerInstall
@@ -275,6 +275,23 @@ def test_a_model_that_runs_out_of_time(pair: list[ServerTarget]) -> None:
         each.push(revision("x + (time.sleep(1) or 1)"))
         with pytest.raises(WorkbenchError, match=rf"^m on {each.name} did not answer in time"):
             each.infer("m", {"X": [1, 2]}, timeout=0.2)
+
+
+def test_a_model_whose_process_died(triton_2410: ServerInstall) -> None:
+    """A server goes on saying that it is ready; a push of the same revision starts it anew."""
+    # A server of its own: it removes the dead process's region only when it ends.
+    target = LocalTarget("lab", triton_2410, options=LocalOptions(stub="nvidia"))
+    try:
+        report = target.push(revision("x if x[0] != 7 else os._exit(3)"))
+        with pytest.raises(StubCrashedError, match="the process of m on lab died") as died:
+            target.infer("m", X=[7, 1])
+        assert died.value.hint == "%triton push m --to lab starts another"
+        assert target.ready("m")
+        again = target.push(revision("x if x[0] != 7 else os._exit(3)"))
+        assert (value(target), again.src, target.src("m")) == ([1, 2], report.src, report.src)
+        assert target.rollback("m").state == "UNAVAILABLE"  # it counts as one push
+    finally:
+        target.close()
 
 
 def test_packages_that_a_server_lacks(pair: list[ServerTarget]) -> None:

@@ -38,6 +38,23 @@ class Pushed:
     def src(self) -> str:
         return self.entry.source.src
 
+    def same_as(self, mark: str | None) -> bool:
+        """Whether a mark is of the same revision, however often it was sent."""
+        return mark is not None and mark.partition(".")[0] == self.mark.partition(".")[0]
+
+    def after(self, mark: str | None) -> Pushed:
+        """The same, to be loaded although it serves already: a server starts nothing anew for an equal
+        configuration, not even the process of a model that died (seen with 24.07 and 24.10).
+
+        Args:
+            mark: Of what serves.
+        """
+        if mark is None or not self.same_as(mark):
+            return self
+        count = mark.partition(".")[2]
+        again = f"{self.mark.partition('.')[0]}.{int(count) + 1 if count.isdecimal() else 2}"
+        return replace(self, config=_config_json(self.entry.config, again), mark=again)
+
 
 def loose_entry(name: str, source: ModelSource, config: ModelConfig) -> ModelEntry:
     """A model without a folder: its paths name nothing, and nothing is read from them."""

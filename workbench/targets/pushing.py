@@ -57,8 +57,8 @@ class Pushes:
     ) -> PushReport:
         """Send a model; see `workbench.targets.remote.ServerTarget.push`."""
         with self._lock:
-            new = make_pushed(entry, self._stub_files, version=version)
             before = self.mark(entry.name)
+            new = make_pushed(entry, self._stub_files, version=version).after(before)
             try:
                 return self._push(new, before, checks, list(steps), timeout)
             except ServerUnreachable as gone:
@@ -68,6 +68,9 @@ class Pushes:
                     f"{gone} (while {new.src} of {entry.name} was pushed; nothing here is lost)",
                     hint=gone.hint,
                 ) from None
+            except KeyboardInterrupt:  # the server goes on with what it was asked for
+                self._remember(new)
+                raise
 
     def _push(
         self,
@@ -213,8 +216,9 @@ class Pushes:
 
     def _remember(self, new: Pushed) -> None:
         history = self._history.setdefault(new.entry.name, [])
-        if not history or history[-1].mark != new.mark:
-            history.append(new)
+        if history and new.same_as(history[-1].mark):
+            history.pop()
+        history.append(new)
 
     def _before(self, name: str, mark: str) -> list[Pushed]:
         """What was sent before the revision of this mark was."""
