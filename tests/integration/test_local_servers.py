@@ -69,6 +69,8 @@ def test_a_server_from_its_start_to_its_end(notebook: Notebook) -> None:
     deadline = time.monotonic() + 30  # a server counts a moment after it has answered
     while 'request_success{model="scale"' not in repr(notebook.run("%triton metrics scale --on local")):
         assert time.monotonic() < deadline
+    replayed = notebook.run("%triton replay scale --on local --assert-equal")
+    assert repr(replayed) == "Replay scale: 1 request, 1 equal"
     bench = notebook.run("%triton bench scale --on local --n 5 --warmup 1 --concurrency 2")
     assert repr(bench) == "Bench scale: 5 requests answered, 1 before them to warm up, 2 at a time"
 

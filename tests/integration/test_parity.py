@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.live import HEAD, source
 from tests.support.servers import wait_until_unloaded
-from workbench.errors import InputError, ModelExecutionError
+from workbench.errors import InputError, ModelExecutionError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.server_errors import ParityError, ServerUnreachable
@@ -18,11 +18,13 @@ from workbench.server_install import ServerInstall
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
 from workbench.targets import delivery
+from workbench.targets.client import ServerClient
 from workbench.targets.compare import config_difference
 from workbench.targets.live import LiveTarget
 from workbench.targets.local import LocalOptions, LocalTarget
 from workbench.targets.parity import MatrixReport, parity
 from workbench.targets.pushed import loose_entry
+from workbench.targets.remote import ServerTarget
 
 pytestmark = pytest.mark.server
 
@@ -43,6 +45,13 @@ class TritonPythonModel:
                 if not FLAG_WITH_LAST or not n:
                     sender.send(flags=last)
 """
+
+
+@pytest.fixture(scope="module")
+def older(triton_2407: ServerInstall) -> Iterator[LocalTarget]:
+    target = LocalTarget("older", triton_2407, options=LocalOptions(auto_complete=True))
+    yield target
+    target.close()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +127,30 @@ def test_streams_and_their_flags(live: LiveTarget, local: LocalTarget, flag_with
     host = live.workbench.hosts["s"]
     other = parity(host, local, host.recorder.requests, stubs={}, report_only=True)
     assert "it is the last response" in other.differences[2]
+
+
+def test_a_server_of_an_older_release(older: LocalTarget) -> None:
+    with Workbench(Settings(release="24.07")) as workbench:
+        live = LiveTarget(workbench)
+        body = "if x[0] == 2: raise ValueError('no twos')\nreturn [reply(r, x + 1) for r in requests]"
+        model = live.define("m", source(body), ["X:FP32[2]"], ["Y:FP32[2]"])
+        model.infer(X=[1, 2])
+        with pytest.raises(ModelExecutionError):
+            model.infer(X=[2, 2])
+        assert delivery.compare(live, "m", older).count == 2
+    older.unload("m")
+    wait_until_unloaded(older.process)
+
+
+def test_a_decoupled_model_without_grpc(live: LiveTarget, local: LocalTarget) -> None:
+    config = ModelConfig.from_specs("s", ["X:INT32[1]"], ["Y:FP32[1]"], decoupled=True)
+    live.define("s", f"{HEAD}FLAG_WITH_LAST = False\n{SENDER}", config=config).infer(X=[2])
+    plain = ServerTarget("plain", ServerClient(local.url))
+    report = delivery.push(live, "s", [plain])
+    assert "note: not tried there: a decoupled model answers over gRPC only" in repr(report)
+    for send in (lambda: plain.infer("s", X=[2]), lambda: delivery.compare(live, "s", plain)):
+        with pytest.raises(WorkbenchUsageError, match="gRPC"):
+            send()
 
 
 def test_differences_are_told(live: LiveTarget, local: LocalTarget) -> None:

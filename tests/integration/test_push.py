@@ -162,16 +162,19 @@ def test_errors_of_a_pushed_version_are_at_the_cells_line(live: LiveTarget, pair
     assert [each.label for each in failed.value.frames if each.is_model] == ["Cell In[4]"]
 
 
-def test_a_patched_model_is_refused(
-    live: LiveTarget, pair: list[ServerTarget], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_patched_model_is_refused(live: LiveTarget, pair: list[ServerTarget]) -> None:
     define(live, "x + 1").infer(X=[1, 2])
-    monkeypatch.setattr(Model, "is_patched", True)
+    entry = revision("x + 2")
+    assert live.define("m", entry.source, config=entry.config, patch=True).is_patched
     with pytest.raises(PushError, match="m is patched") as refused:
         delivery.push(live, "m", [pair[0]])
     assert "without --patch" in refused.value.hint
     with pytest.raises(PushError, match="m is patched"):
         delivery.compare(live, "m", pair[0])
+    # A clean load mends it.
+    define(live, "x + 2")
+    delivery.push(live, "m", [pair[0]])
+    assert value(pair[0]) == [3, 4]
 
 
 def test_a_load_that_takes_too_long(pair: list[ServerTarget]) -> None:

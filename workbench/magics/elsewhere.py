@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from workbench.capture import check_source, source_from_object
 from workbench.errors import InputError, ModelFailure, WorkbenchUsageError
 from workbench.magics.infer import request_inputs, request_options, show_in_full
+from workbench.magics.replay import chosen_requests
 from workbench.magics.services import MetricsText
 from workbench.magics.streaming import infer_streamed
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
 from workbench.repository import open_entry
-from workbench.session.replay import inputs_of
+from workbench.session.replay import ReplayReport, inputs_of
 from workbench.targets import servers
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
+from workbench.targets.recorded import replay_on
 from workbench.targets.remote import ServerTarget
 from workbench.targets.server_bench import bench_server
 from workbench.targets.server_tables import LogText, ServerModels
@@ -168,6 +170,16 @@ def _models(call: Call, server: ServerTarget) -> ServerModels:
     return server.models()
 
 
+def _replay(call: Call, server: ServerTarget) -> ReplayReport:
+    given = call.arguments
+    if given.save:
+        raise WorkbenchUsageError("--save sends nothing", hint="leave --on out")
+    report = ReplayReport(given.name or "", replay_on(server, chosen_requests(call), given.timeout))
+    if given.assert_equal:
+        report.assert_equal()
+    return report
+
+
 def _rollback(call: Call, server: ServerTarget) -> PushReport:
     return server.rollback(call.arguments.name, yes=call.arguments.yes)
 
@@ -180,6 +192,7 @@ _ELSEWHERE: dict[str, Callable[[Any, ServerTarget], Any]] = {
     "metrics": _metrics,
     "model": _model,
     "models": _models,
+    "replay": _replay,
     "rollback": _rollback,
     "unload": _unload,
 }

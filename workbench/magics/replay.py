@@ -14,7 +14,7 @@ from workbench.session.replay import Replayed, ReplayReport, load_requests, repl
 if TYPE_CHECKING:
     from workbench.magics.triton import Call
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "chosen_requests"]
 
 
 def _arguments(parser: Parser) -> None:
@@ -45,7 +45,7 @@ def _replay(call: Call) -> ReplayReport:
         raise WorkbenchUsageError(f"--n is a number of requests, 1 or more; got {given.n}")
     if given.save and given.load:
         raise WorkbenchUsageError("--save and --load do not go together", hint="leave one of them out")
-    chosen = _chosen(call)
+    chosen = chosen_requests(call)
     if given.save:
         path = Path(given.save).expanduser()
         count = save_requests(path, chosen)
@@ -77,7 +77,8 @@ def _sent(call: Call, name: str, records: list[RecordedRequest]) -> list[Replaye
     return debugger.attend(lambda: replay(host, records, timeout=limit))
 
 
-def _chosen(call: Call) -> dict[str, list[RecordedRequest]]:
+def chosen_requests(call: Call) -> dict[str, list[RecordedRequest]]:
+    """Requests by model, of the file or of the session, as the arguments say."""
     given, workbench = call.arguments, call.target.workbench
     if given.load:
         found = load_requests(Path(given.load).expanduser())

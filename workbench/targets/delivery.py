@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from workbench.errors import InputError, WorkbenchError
+from workbench.errors import InputError, WorkbenchError, WorkbenchUsageError
 from workbench.model_source import ModelEntry
 from workbench.server_errors import PushError, ServerModeError, ServerUnreachable
+from workbench.session.model import Model
 from workbench.session.model_host import ModelHost
 from workbench.targets.compare import smoke_checks
 from workbench.targets.live import LiveTarget
@@ -83,8 +84,13 @@ def _push_one(
     judged = f"{count} finding{'' if count == 1 else 's'} for" if count else "portable to"
     # An ensemble has no source of its own, and a backend's is the backend's.
     steps = [("lint", f"{judged} {findings.release}")] if _has_source(entry) else []
+    untried = bool(checks) and entry.config.decoupled and not server.can_stream
+    if untried:
+        checks = []
     report = server.push(entry, smoke=checks, yes=True, steps=steps, version=version, timeout=timeout)
     notes = tuple(f"{each.code} {each.place}: {each.text}" for each in findings if steps)
+    if untried:
+        notes += ("not tried there: a decoupled model answers over gRPC only",)
     if isinstance(server, LocalTarget) and server.stub == "own":
         return replace(report, notes=notes)  # it runs in this kernel's Python, which has all it needs
     return replace(report, notes=report.notes + notes)
@@ -139,6 +145,11 @@ def compare(
     """
     host, entry = _ready_to_leave(live, name)
     records = _records(host)
+    if entry.config.decoupled and not server.can_stream:
+        raise WorkbenchUsageError(
+            f"{name} is decoupled: it answers over gRPC only",
+            hint=f"%triton connect grpc://HOST:8001 --as {server.name}",
+        )
     if server.src(name) != host.serving:
         if not isinstance(server, LocalTarget):
             raise InputError(
@@ -172,7 +183,7 @@ def compare_everywhere(
 def _ready_to_leave(live: LiveTarget, name: str) -> tuple[ModelHost, ModelEntry]:
     """The model's host and folder, unless what serves here is not what would serve there."""
     model = live.workbench.model(name)
-    if getattr(model, "is_patched", False):
+    if isinstance(model, Model) and model.is_patched:
         raise PushError(
             f"{name} is patched: what serves here is not what its source would start as",
             hint="run its cell without --patch once",

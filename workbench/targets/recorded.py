@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from workbench import _host, datatypes
 from workbench.errors import ModelExecutionError, WorkbenchError
 from workbench.messages import InferResult
-from workbench.session.replay import inputs_of
+from workbench.server_errors import ServerUnreachable
+from workbench.session.replay import Replayed, inputs_of
 from workbench.targets.compare import difference
 from workbench.targets.wire import Output
 
@@ -17,16 +19,33 @@ if TYPE_CHECKING:
     from workbench.session.recorder import RecordedRequest
     from workbench.targets.remote import ServerTarget
 
-__all__ = ["recorded_difference"]
+__all__ = ["recorded_difference", "replay_on"]
 
 
-def recorded_difference(target: ServerTarget, name: str, record: RecordedRequest) -> str:
+def replay_on(
+    target: ServerTarget, chosen: Mapping[str, Sequence[RecordedRequest]], timeout: float
+) -> list[Replayed]:
+    """Send recorded requests to a server, model by model; compare with what was recorded."""
+    rows = []
+    for name, records in sorted(chosen.items()):
+        for index, record in enumerate(records, 1):
+            found = recorded_difference(target, name, record, timeout)
+            outcome = "failed" if found.startswith("fails: ") else "differs" if found else "equal"
+            rows.append(Replayed(name, index, outcome, found.removeprefix("fails: ")))
+    return rows
+
+
+def recorded_difference(
+    target: ServerTarget, name: str, record: RecordedRequest, timeout: float = 30.0
+) -> str:
     """Send a recorded request; gives what differs from the recorded answer, "" if nothing does.
 
     Of outputs that were too large to be kept, type and shape are compared.
     """
     try:
-        there = target.infer(name, inputs_of(record), **record.options)
+        there = target.infer(name, inputs_of(record), timeout=timeout, **record.options)
+    except ServerUnreachable:
+        raise
     except ModelExecutionError as error:
         if record.error is not None and record.error[1].strip() == error.cause.strip():
             return ""

@@ -23,6 +23,7 @@ from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.session import failures
+from workbench.session.bench import BenchResult
 from workbench.session.inputs import InputEncoder
 from workbench.session.model import signature
 from workbench.targets.client import TOO_LATE, ServerClient, ServerRefused
@@ -94,6 +95,8 @@ class ServerTarget:
         #: Called when a model was loaded or unloaded from here, or that failed.
         self.on_change: Callable[[], None] = lambda: None
         self._pushes = Pushes(name, stub_files)
+        #: The last measurement of each model, for the next to be compared with.
+        self.benches: dict[str, BenchResult] = {}
         self._connect(client, streams or client)
 
     def _connect(self, client: ServerClient, streams: ServerClient) -> None:
@@ -118,6 +121,11 @@ class ServerTarget:
             return _host.find_release(str(self.client.server().get("version", ""))).name
         except ValueError:
             return ""
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether it can be asked for responses one by one, as those of decoupled models come."""
+        return self._streams.is_grpc
 
     @property
     def state(self) -> str:
@@ -292,7 +300,7 @@ class ServerTarget:
         """Send a request; options as of `Model.infer`. Raises as `infer` does."""
         name, encoded = request.config.name, list(request.encoded)
         responses: list[Any]
-        if self._streams.is_grpc and request.config.decoupled:
+        if request.config.decoupled:
             responses = list(self._stream(name, encoded, options))
         else:
             try:

@@ -23,7 +23,8 @@ def bench_server(server: ServerTarget, name: str, inputs: Mapping[str, Any], **o
         InputError, ModelExecutionError, ModelNotFound, InferTimeout, ServerUnreachable, WorkbenchUsageError.
     """
     made: Any = _AsHost(server, name, inputs)
-    return bench(made, inputs, **options)
+    server.benches[name] = bench(made, inputs, **options)
+    return server.benches[name]
 
 
 class _AsHost:
@@ -33,6 +34,7 @@ class _AsHost:
         self.name = name
         self.serving = server.src(name)
         self.recorder = self
+        self.last_bench = server.benches.get(name)
         self._server = server
         self._request = server.prepare(name, inputs)
 
