@@ -19,6 +19,7 @@ READS = 10_000
 SLICE_S = 0.5  # on and off take turns this often, so that what else the machine does hits both
 HZ = 100.0  # reads a second; a widget makes 4
 CLIENTS = 2
+WARM_UP = 200  # requests
 
 
 class _Load:
@@ -42,6 +43,11 @@ class _Load:
             client.infer("identity", [tensor])
             with self._lock:
                 self.answered += 1
+
+    def check(self) -> None:
+        """Raise if a client has given up; it has said why."""
+        if not all(each.is_alive() for each in self._threads):
+            raise RuntimeError("a client ended early")
 
     def __enter__(self) -> _Load:
         for each in self._threads:
@@ -82,7 +88,9 @@ def main() -> None:
         reads = _Reads(region.path)
         rates: dict[bool, list[float]] = {False: [], True: []}
         with _Load(f"localhost:{process.grpc_port}") as load:
-            time.sleep(1.0)
+            while load.answered < WARM_UP:
+                load.check()
+                time.sleep(0.05)
             on = False
             while reads.count < wanted or len(rates[False]) != len(rates[True]):
                 before, start = load.answered, time.perf_counter()
@@ -90,8 +98,7 @@ def main() -> None:
                     reads.during(SLICE_S)
                 else:
                     time.sleep(SLICE_S)
-                if load.answered == before:
-                    raise RuntimeError("the server stopped answering")
+                load.check()
                 rates[on].append((load.answered - before) / (time.perf_counter() - start))
                 on = not on
     off, with_reads = (statistics.mean(rates[each]) for each in (False, True))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import select
 import shutil
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -177,6 +183,11 @@ def test_a_view_follows_a_live_model_and_ends_with_it(notebook: Notebook) -> Non
     notebook.run("%triton infer m X=np.zeros(100000) --id keep -q")
     _until(lambda: view.data["report"]["in_use"] > first + 400_000)
     assert len(view.data["history"]) >= 2
+    # A new revision has a region of its own; the view goes over to it.
+    region = view.data["report"]["region"]
+    notebook.run(CELL + "# edited\n")
+    _until(lambda: view.data["report"]["region"] != region)
+    assert not view.problem
     notebook.run("%triton unload m")
     _until(lambda: view.problem == "not updated any more: the model is unloaded")
     _until(lambda: not view.updating)
@@ -277,6 +288,39 @@ def test_watching_in_the_terminal(live: LiveTarget) -> None:
     child.stdout.close()
     assert [each["region"] for each in looks] == [name, name]
     assert any(each["age_s"] is not None for each in looks[1]["blocks"])
+
+
+def test_watching_on_a_screen(live: LiveTarget) -> None:
+    """As a terminal gets it: drawn anew, and ended by Ctrl-C."""
+    define(live, ECHO).infer(X=[1, 2])
+    name = live.workbench.hosts["m"].current.instances[0].channel.region_name  # type: ignore[union-attr]
+    command = [sys.executable, "-c", "import sys; from workbench.commands import main; sys.exit(main())"]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
+    child = subprocess.Popen(
+        [*command, "shm", name, "--watch"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        end = time.monotonic() + 60
+        while shown.count(b"largest free") < 3:
+            assert time.monotonic() < end, shown
+            if select.select([master], [], [], 1.0)[0]:
+                shown += os.read(master, 65536)
+    finally:
+        child.send_signal(signal.SIGINT)
+        code = child.wait(30)
+        os.close(master)
+    assert code == 130
+    text = shown.decode(errors="replace")
+    assert "64 MiB" in text
+    assert "queue" in text
+    assert "live" in text
 
 
 def _until(condition: Any, seconds: float = 30.0) -> None:

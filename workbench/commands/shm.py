@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _shm(arguments: argparse.Namespace) -> int:
     return 1 if missing or reports.unreadable else 0
 
 
-def _watch(look: object, *, as_json: bool) -> int:
-    assert callable(look)
+def _watch(look: Callable[[], ShmReports], *, as_json: bool) -> int:
     if as_json:
         while True:
             print(json.dumps(look().to_data()), flush=True)

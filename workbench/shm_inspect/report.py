@@ -218,7 +218,7 @@ class ShmReport:
         }
 
     def view(self) -> None:
-        """Show the region as a map, and follow it where it is this process' own."""
+        """Show the region as a map of this moment; ``%triton shm NAME --watch`` follows it."""
         from workbench.widgets.shm_view import show
 
         show(self)

@@ -6,7 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ModelNotFound
+from workbench._host import StubError
+from workbench.errors import ModelNotFound, WorkbenchError
 from workbench.widgets.base import View, module, style
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ShmView", "follow", "show"]
 
 _HISTORY = 240  # points: a minute at the highest rate
+_PATIENCE = 240  # looks in a row without a region, before it is given up
 
 
 class ShmView(View):
@@ -32,6 +34,7 @@ class ShmView(View):
         """
         self._live = live
         self._began = time.monotonic()
+        self._missed = 0
         self._history: deque[list[float]] = deque(maxlen=_HISTORY)
         poll = self._next if live is not None else None
         super().__init__(report._repr_mimebundle_(), self._data(report), poll)
@@ -46,12 +49,20 @@ class ShmView(View):
             "live": self._live is not None,
         }
 
-    def _next(self) -> dict[str, Any]:
+    def _next(self) -> dict[str, Any] | None:
         assert self._live is not None
         try:
-            return self._data(self._live.read())
+            report = self._live.read()
         except ModelNotFound:
             raise RuntimeError("the model is unloaded") from None
+        except (WorkbenchError, StubError):
+            # Between two revisions, or while a process is restarted, there may be no region to read.
+            self._missed += 1
+            if self._missed > _PATIENCE:
+                raise
+            return None
+        self._missed = 0
+        return self._data(report)
 
 
 def follow(live: LiveShm) -> ShmView:
