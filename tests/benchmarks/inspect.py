@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
-import threading
 import time
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import numpy as np
@@ -22,41 +23,48 @@ CLIENTS = 2
 WARM_UP = 200  # requests
 
 
+def _client(url: str, answered: Synchronized[int]) -> None:
+    """Send one request after the other, until killed."""
+    import tritonclient.grpc as grpc
+
+    client = grpc.InferenceServerClient(url)
+    array = np.ones(4096, np.float32)
+    tensor = grpc.InferInput("INPUT", array.shape, "FP32")
+    tensor.set_data_from_numpy(array)
+    while True:
+        client.infer("identity", [tensor])
+        with answered:
+            answered.value += 1
+
+
 class _Load:
-    """Clients that send one request after the other; counts what was answered."""
+    """Clients in processes of their own, which share no interpreter with the reader."""
 
     def __init__(self, url: str) -> None:
-        self.answered = 0
-        self._url = url
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
-        self._lock = threading.Lock()
+        context = multiprocessing.get_context("spawn")
+        self._answered = context.Value("q", 0)
+        self._clients = [
+            context.Process(target=_client, args=(url, self._answered), daemon=True) for _ in range(CLIENTS)
+        ]
 
-    def _run(self) -> None:
-        import tritonclient.grpc as grpc
-
-        client = grpc.InferenceServerClient(self._url)
-        array = np.ones(4096, np.float32)
-        tensor = grpc.InferInput("INPUT", array.shape, "FP32")
-        tensor.set_data_from_numpy(array)
-        while not self._stop.is_set():
-            client.infer("identity", [tensor])
-            with self._lock:
-                self.answered += 1
+    @property
+    def answered(self) -> int:
+        """Requests so far."""
+        return int(self._answered.value)
 
     def check(self) -> None:
         """Raise if a client has given up; it has said why."""
-        if not all(each.is_alive() for each in self._threads):
+        if not all(each.is_alive() for each in self._clients):
             raise RuntimeError("a client ended early")
 
     def __enter__(self) -> _Load:
-        for each in self._threads:
+        for each in self._clients:
             each.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for each in self._threads:
+        for each in self._clients:
+            each.kill()
             each.join()
 
 

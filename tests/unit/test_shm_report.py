@@ -121,7 +121,7 @@ def test_while_requests_are_under_way_nothing_is_called_kept() -> None:
 
 
 def test_without_notes_there_are_kinds_only() -> None:
-    found = replace(report(), state=state(replace(kept(1, ""), request=None), noted=False))
+    found = replace(report(), state=state(kept(1, "")._replace(request=None), noted=False))
     assert not found.kept
     assert repr(found).splitlines()[1:] == [
         "  control  1 KiB in 2 blocks",
@@ -143,7 +143,7 @@ def test_a_diff_has_what_survived() -> None:
     )
     assert repr(before.diff(before)) == "Shm m: nothing survived"
     # Another request's block at the same place is another block.
-    moved = report(replace(kept(1, "request"), request=2))
+    moved = report(kept(1, "request")._replace(request=2))
     assert len(moved.diff(before).kept) == 1
     assert len(moved.diff(before).gone) == 1
 
@@ -193,7 +193,7 @@ def test_many_regions_are_a_table() -> None:
 
 @pytest.mark.parametrize("blocks", [False, True])
 def test_html_has_the_same_and_no_script(blocks: bool) -> None:
-    found = replace(report(replace(kept(1, "request"), label="<b>X</b> FP32[4]")), all_blocks=blocks)
+    found = replace(report(kept(1, "request")._replace(label="<b>X</b> FP32[4]")), all_blocks=blocks)
     bundle = found._repr_mimebundle_()
     assert bundle["text/plain"] == repr(found)
     assert "<script" not in bundle["text/html"]
