@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif(
         not os.environ.get("WORKBENCH_SLOW"), reason="takes minutes; WORKBENCH_SLOW=1 runs it"
     ),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -66,6 +66,13 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert os.access(stub, os.X_OK)
     assert (tmp_path / "triton_release").read_text() == "24.10\n"
     assert f"{stub}: python {MINOR}, " in capsys.readouterr().out
+    assert main(["stub", "build", "-o", str(tmp_path)]) == 0, "again"
+    (tmp_path / "link").symlink_to(tmp_path / "triton_release")
+    assert main(["stub", "build", "-o", str(tmp_path / "link")]) == 1
+    assert "link is a link" in capsys.readouterr().err
+    assert (tmp_path / "triton_release").read_text() == "24.10\n"
+    assert main(["stub", "build", "-o", "/proc/sys/nosuch/stub"]) == 1
+    assert "cannot write stub: " in capsys.readouterr().err
     assert main(["stub", "build", "--release", "24.10"]) == 2
     assert main(["stub", "build", "--release", "1.2", "-o", str(tmp_path)]) == 1
 

@@ -38,9 +38,8 @@ def register(verbs: Verbs) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    import shutil
-
     from workbench.errors import WorkbenchUsageError
+    from workbench.repository.one_file import write_file
     from workbench.repository.stub_files import check_release
     from workbench.stub_build import build_stub
 
@@ -52,9 +51,8 @@ def _build(arguments: argparse.Namespace) -> int:
     path = built.path
     if arguments.output:
         path = arguments.output / path.name if arguments.output.is_dir() else arguments.output
-        shutil.copyfile(built.path, path)
-        path.chmod(0o755)
+        write_file(path, built.path.read_bytes(), mode=0o755, force=True)
         if arguments.release:
-            (path.parent / "triton_release").write_text(f"{arguments.release}\n")
+            write_file(path.parent / "triton_release", f"{arguments.release}\n".encode(), force=True)
     print(f"{path}: python {built.python}, {built.libpython}")
     return 0

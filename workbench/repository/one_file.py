@@ -10,7 +10,7 @@ from workbench.server_errors import ExportError
 __all__ = ["write_file"]
 
 
-def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
+def write_file(path: Path, data: bytes, *, mode: int = 0o644, force: bool = False) -> None:
     """Write one file completely or not at all.
 
     Raises:
@@ -24,6 +24,7 @@ def write_file(path: Path, data: bytes, *, force: bool = False) -> None:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as stage:
             ready = Path(stage) / path.name
             ready.write_bytes(data)
+            ready.chmod(mode)
             ready.rename(path)
     except OSError as error:
         raise ExportError(f"cannot write {path.name}: {error.strerror}") from None
