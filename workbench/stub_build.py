@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -187,14 +188,25 @@ def _build(sources: Path, python: Path, place: Path) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
-    if done.returncode:
-        lines = done.stdout.decode(errors="replace").splitlines()
+    try:
+        said, _ = process.communicate()
+    except BaseException:
+        # The compilers too: they are children of children, and would go on for minutes.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode:
+        lines = said.decode(errors="replace").splitlines()
         told = [line for line in lines if "error" in line.lower()] or lines
         raise StubBuildError(
-            f"the stub could not be built: {Path(command[0]).name} ended with {done.returncode}",
+            f"the stub could not be built: {Path(command[0]).name} ended with {process.returncode}",
             output=[*told[:5], *lines[-5:]],
         )
 

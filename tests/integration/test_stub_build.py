@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,17 @@ def test_tools_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StubBuildError, match="cmake is not installed") as refused:
         build_stub(Path(sys.executable), prebuilt=False)
     assert "triton-workbench[stub]" in refused.value.hint
+
+
+def test_an_interrupted_build_leaves_no_compiler_running() -> None:
+    """Ctrl-C reaches this process alone; what it started, and what that started, has to end with it."""
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        stub_build._run(["/bin/sh", "-c", "sleep 100 & sleep 100; wait"])
+    timer.join()
+    assert time.monotonic() - started < 60
 
 
 @needs_libpython
