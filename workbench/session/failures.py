@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from workbench.errors import (
     Cause,
@@ -18,9 +19,9 @@ from workbench.errors import (
 from workbench.messages import InferResponse
 from workbench.model_source import ModelEntry
 from workbench.session.failure_details import make_frames, told
-from workbench.session.lines import Lines
 
 __all__ = [
+    "Witness",
     "crashed",
     "execution_error",
     "load_error",
@@ -119,13 +120,23 @@ def is_dump(line: str) -> bool:
     )
 
 
+class Witness(Protocol):
+    """Who knows more of a failure than its text says."""
+
+    def failure(self, text: str) -> list[dict[str, Any]]:
+        """The exception with this wire text in full, [] if nothing is known of it."""
+
+    def entry_of(self, file: str) -> ModelEntry | None:
+        """The model that a path belongs to."""
+
+
 def load_error(
     entry: ModelEntry,
     text: str,
     *,
     serving: str,
     output: Sequence[str] = (),
-    lines: Lines | None = None,
+    lines: Witness | None = None,
 ) -> ModelLoadError:
     """What the stub said when import, auto-complete or ``initialize`` failed."""
     found = _explain(entry, text, lines)
@@ -154,9 +165,14 @@ def execution_error(
     text: str,
     request: RequestInfo,
     responses: Sequence[InferResponse] = (),
-    lines: Lines | None = None,
+    lines: Witness | None = None,
+    *,
+    live: bool = True,
 ) -> ModelExecutionError:
-    """An error response: a failed batch, or the model's own ``TritonError``."""
+    """An error response: a failed batch, or the model's own ``TritonError``.
+
+    ``live``: the request was recorded here, and the model can be debugged.
+    """
     name = ERROR_CODES[code] if 0 <= code < len(ERROR_CODES) else str(code)
     match = _BATCH.match(text)
     if match is not None and _is_of_another(entry, text[match.end() :], lines):
@@ -181,7 +197,7 @@ def execution_error(
         line = entry.source.line_of("TritonPythonModel.execute")
         if line:
             frames = make_frames(entry, [(str(entry.code_file), line, "execute")])
-    elif not hint and any(frame.is_model for frame in frames):
+    elif live and not hint and any(frame.is_model for frame in frames):
         hint = f"%triton replay {entry.name} --last-error   (or %triton debug {entry.name})"
     return ModelExecutionError(
         f"{cause} ({entry.name})",
@@ -196,7 +212,7 @@ def execution_error(
     )
 
 
-def _is_of_another(entry: ModelEntry, text: str, lines: Lines | None) -> bool:
+def _is_of_another(entry: ModelEntry, text: str, lines: Witness | None) -> bool:
     """Whether this failure happened in a model that this one called."""
     _, raw = parse_detail(text)
     found = [lines.entry_of(file) for file, _, _ in raw] if lines is not None else []
@@ -218,7 +234,7 @@ class _Inner:
     causes: tuple[Cause, ...] = ()
 
 
-def _explain(entry: ModelEntry, text: str, lines: Lines | None) -> _Explained:
+def _explain(entry: ModelEntry, text: str, lines: Witness | None) -> _Explained:
     """A stub's text for an exception, with all that is known of the exception."""
     cause, raw = parse_detail(text)
     inner = _inner(cause, lines)
@@ -234,7 +250,7 @@ def _explain(entry: ModelEntry, text: str, lines: Lines | None) -> _Explained:
     return _Explained(cause, whole.frames, whole.causes + inner.causes)
 
 
-def _inner(text: str, lines: Lines | None) -> _Inner:
+def _inner(text: str, lines: Witness | None) -> _Inner:
     """Take apart the text of a model that passes on the failure of one it called."""
     match = _BATCH.search(text)
     if match is None:

@@ -31,7 +31,7 @@ from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.pushing import Pushes, src_of
 from workbench.targets.server_tables import LogText, ServerModel, ServerModels
-from workbench.targets.server_texts import at_home
+from workbench.targets.server_texts import ServerTexts
 from workbench.targets.wire import WireResponse, client_options, for_client
 from workbench.tensor_spec import TensorSpec
 
@@ -395,13 +395,21 @@ class ServerTarget:
                 reason="unknown",
                 hint=f"%triton push {name} --to {self.name} starts another",
             )
-        mark = self._pushes.mark(name)
-        known = self._pushes.known(name, mark) if mark else None
-        entry = known.entry if known else loose_entry(name, ModelSource(""), ModelConfig.from_specs(name))
+        loose = loose_entry(name, ModelSource(""), ModelConfig.from_specs(name))
+        entry = self._entry_there(name) or loose
         described = ", ".join(f"{each[0]} {each[1]}[{','.join(map(str, each[2]))}]" for each in encoded)
         # The protocols' codes are coarser than the model's: what is not the request's fault is INTERNAL.
         code = 3 if refused.status in ("INVALID_ARGUMENT",) else 1
-        return failures.execution_error(entry, code, at_home(text, entry), RequestInfo(name, described))
+        texts = ServerTexts(self._entry_there)
+        return failures.execution_error(
+            entry, code, texts.at_home(text, entry), RequestInfo(name, described), lines=texts, live=False
+        )
+
+    def _entry_there(self, name: str) -> ModelEntry | None:
+        """The model that serves there under a name, if it was sent from here."""
+        mark = self._pushes.mark(name)
+        known = self._pushes.known(name, mark) if mark else None
+        return known.entry if known is not None else None
 
 
 def _split(
