@@ -56,6 +56,9 @@ def command_number(release: str, command: str) -> int | None:
     """Number of a command on the wire; None if the release has no such command. Raises ValueError for other
     names."""
 
+def on_wait(hook: Callable[[], None]) -> None:
+    """Have every wait call this a few times a second, in its own thread; what it raises ends the wait."""
+
 def encode_bytes(array: np.ndarray) -> bytes:
     """Object or ``S`` array -> BYTES wire form (4-byte little-endian length, then data, C order)."""
 

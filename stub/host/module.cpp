@@ -251,6 +251,7 @@ void BindTables(py::module_& module) {
         throw py::value_error("there is no command '" + command + "'");
       },
       py::arg("release"), py::arg("command"));
+  module.def("on_wait", &SetOnWait, py::arg("hook"));
   module.def(
       "encode_bytes", [](const py::array& array) { return py::bytes(EncodeBytes(array)); }, py::arg("array"));
   module.def(

@@ -214,10 +214,21 @@ ResponseValue Response::Copy() const {
   return value;
 }
 
+namespace {
+// Never destroyed: the interpreter may be gone before it would be.
+py::object& OnWait() {
+  static auto* hook = new py::object;
+  return *hook;
+}
+}  // namespace
+
+void SetOnWait(py::object hook) { OnWait() = std::move(hook); }
+
 const Interrupt& CheckSignals() {
   static const Interrupt check = [] {
     const py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (OnWait()) OnWait()();
   };
   return check;
 }

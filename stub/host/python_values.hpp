@@ -63,4 +63,7 @@ void BindValues(pybind11::module_& module);
 // Waits call this now and then: Ctrl-C has to end them.
 const Interrupt& CheckSignals();
 
+// Has waits call a Python function besides, in the thread that waits; what it raises ends the wait.
+void SetOnWait(pybind11::object hook);
+
 }  // namespace wb

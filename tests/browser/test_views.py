@@ -172,7 +172,7 @@ def test_bench_view_compares_with_the_run_before(lab: LabPage) -> None:
 
 
 def test_infer_view_shows_figures_and_images(lab: LabPage) -> None:
-    view = opened(lab, "Infer", "result = %triton infer pixels X=[1,2,3]\nresult.view()")
+    view = opened(lab, "Infer", "%triton infer pixels X=[1,2,3] --view")
     image = view.locator("details", has_text="IMAGE")
     expect(image).to_contain_text("FP32[24,24,3]")
     expect(image.get_by_role("img", name="Histogram of IMAGE from 0 to 1")).to_be_visible()

@@ -274,6 +274,16 @@ def test_jobs_fail_and_are_cancelled_with_a_reason(kernel: Kernel) -> None:
     job = front.do("replay", model="add_one")
     front.send("cancel", job=job)
     assert front.outcome(job)["state"] == "cancelled"
+    # A wait for a model that hangs is cut short too; its process is replaced.
+    kernel.run(slow.replace("time.sleep(0.2)", "time.sleep(0.2 if x[0] else 600)"))
+    hung = "import workbench\nworkbench.model('add_one').infer(X=[0, 2, 3, 4], timeout=0.5)"
+    assert any(each["msg_type"] == "error" for each in kernel.run(hung))
+    begun = time.monotonic()
+    job = front.do("replay_error", model="add_one")
+    kernel.wait(lambda: [each for each in front.bodies("job") if each["id"] == job], "the job to begin")
+    front.send("cancel", job=job)
+    assert front.outcome(job)["state"] == "cancelled"
+    assert time.monotonic() - begun < 25  # it would have waited 30 s
     # The model serves on.
     assert front.outcome(front.do("status"))["result"]["text"].startswith("Status: stub own")
     assert "[2. 3. 4. 5.]" in kernel.text("print(workbench.model('add_one').infer(X=[1, 2, 3, 4]))")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from workbench import _host, datatypes
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, WorkbenchUsageError
+from workbench.magics.triton import open_view
 from workbench.messages import InferResult
 from workbench.session.bench import BenchResult
 from workbench.session.log_view import LogView
@@ -141,6 +142,8 @@ def test_views_have_the_text_of_their_results_and_are_small() -> None:
             view.close()
     with pytest.raises(WorkbenchError):
         ModelTable([]).view()
+    with pytest.raises(WorkbenchUsageError, match="status has no view"):
+        open_view("status", object())
 
 
 def test_log_widget_is_given_news_only_when_there_are_some() -> None:

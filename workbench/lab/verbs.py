@@ -75,7 +75,8 @@ _LINES: dict[str, Words] = {
     ],
     "reset": lambda given: ["reset"],
     "shm_clean": lambda given: ["shm", "--orphans", "--clean"],
-    "debug": lambda given: ["debug", given.text("model")],
+    # Not the prompt: nobody would see it.
+    "debug": lambda given: ["debug", given.text("model"), "--port", "auto"],
     "status": lambda given: ["status"],
 }
 

@@ -56,6 +56,9 @@ class Parser(MagicArgumentParser):  # type: ignore[misc]
         common.add_argument("-q", "--quiet", action="store_true", help="show no result")
         if door == MAGIC:
             common.add_argument("-o", "--output", metavar="NAME", help="store the result in this variable")
+            common.add_argument(
+                "--view", action="store_true", help="open the result's view in place of its text"
+            )
         common.add_argument("--on", metavar="TARGET", default="live", help="where the model runs (live)")
 
     def error(self, message: str) -> NoReturn:

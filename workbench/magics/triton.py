@@ -153,7 +153,17 @@ class TritonMagics(Magics):  # type: ignore[misc]
             if not arguments.output.isidentifier():
                 raise WorkbenchUsageError(f"-o takes a variable's name, got {arguments.output!r}")
             self.shell.user_ns[arguments.output] = result
+        if arguments.view:
+            return open_view(command.name, result)
         return None if silent or arguments.quiet else result
+
+
+def open_view(name: str, result: Any) -> None:
+    """Display a result's widget. Raises WorkbenchUsageError for one that has none."""
+    view = getattr(result, "view", None)
+    if not callable(view):
+        raise WorkbenchUsageError(f"{name} has no view", hint=f"leave --view out of %triton {name}")
+    view()
 
 
 TritonMagics.triton.__doc__ = repr(overview(COMMANDS))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench import datatypes, preview
+from workbench import cancelling, datatypes, preview
 from workbench.errors import InputError, ReplayMismatch, WorkbenchError
 from workbench.messages import InferResult
 from workbench.session.mocks import to_array
@@ -136,6 +136,7 @@ def inputs_of(record: RecordedRequest) -> dict[str, np.ndarray]:
 
 
 def _again(host: ModelHost, index: int, record: RecordedRequest, timeout: float | None) -> Replayed:
+    cancelling.check()
     try:
         result = host.infer(inputs_of(record), timeout=timeout, **record.options)
     except WorkbenchError as error:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from workbench import cancelling
 from workbench.errors import InferTimeout, WorkbenchError
 from workbench.model_config import InstanceSpec, ModelConfig
 from workbench.session import failures
@@ -82,7 +83,7 @@ class Revision:
         """
         while True:
             try:
-                instance = self._free.get(True, timeout)
+                instance = cancelling.get(self._free, timeout)
             except Empty:
                 raise self._all_busy(timeout) from None
             if instance is None:

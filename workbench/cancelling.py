@@ -1,0 +1,49 @@
+"""Work that somebody may call off: asked about at points where it can be left, in waits above all.
+
+Not an exception sent to the thread: one that arrives just after an instance was taken would leave nobody to
+give it back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import ContextVar
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from workbench import _host
+
+__all__ = ["CANCELLED", "check", "get"]
+
+_SLICE_SECONDS = 0.1
+_T = TypeVar("_T")
+
+#: Set by whoever runs work in a context of its own; None: nobody calls it off.
+CANCELLED: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt, once, if this work was called off."""
+    event = CANCELLED.get()
+    if event is not None and event.is_set():
+        event.clear()  # what is done about it may have to wait as well
+        raise KeyboardInterrupt
+
+
+def get(queue: SimpleQueue[_T], timeout: float | None) -> _T:
+    """``queue.get`` that ends when the work is called off. Raises Empty after `timeout` seconds."""
+    if CANCELLED.get() is None:
+        return queue.get(True, timeout)
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        check()
+        left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, max(end - time.monotonic(), 0.0))
+        try:
+            return queue.get(True, left)
+        except Empty:
+            if end is not None and time.monotonic() >= end:
+                raise
+
+
+_host.on_wait(check)  # native waits ask too
