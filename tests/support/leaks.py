@@ -23,7 +23,8 @@ from workbench.targets.process_server import ServerProcess
 
 MARK = "WORKBENCH_TEST_RUN"
 REGION_PREFIXES = ("triton_", "wb_")
-PATIENCE_S = 3.0
+# Also for regions of other runs that no process has mapped for a moment, as orphans made by a test are.
+PATIENCE_S = 15.0
 _SHM = Path("/dev/shm")
 
 # Helpers of the standard library that live as long as the interpreter, by design.
