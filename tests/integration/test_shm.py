@@ -290,6 +290,7 @@ def test_watching_in_the_terminal(live: LiveTarget) -> None:
     assert any(each["age_s"] is not None for each in looks[1]["blocks"])
 
 
+@pytest.mark.timeout(300)
 def test_watching_on_a_screen(live: LiveTarget) -> None:
     """As a terminal gets it: drawn anew, and ended by Ctrl-C."""
     define(live, ECHO).infer(X=[1, 2])
@@ -307,7 +308,7 @@ def test_watching_on_a_screen(live: LiveTarget) -> None:
     os.close(slave)
     shown = b""
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while shown.count(b"largest free") < 3:
             assert time.monotonic() < end, shown
             if select.select([master], [], [], 1.0)[0]:
