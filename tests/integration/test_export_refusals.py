@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_export import contents
-from tests.support.live import define
+from tests.support.live import ECHO, define, source
 from tests.support.models import write_model
 from tests.support.notebook import CELL, Notebook
 from workbench.commands import main
@@ -18,18 +18,20 @@ from workbench.repository import open_entry
 from workbench.repository.export import export
 from workbench.repository.live_export import export_live
 from workbench.server_errors import ExportError
-from workbench.session.model import Model
 from workbench.session.replay import load_requests
 from workbench.targets.live import LiveTarget
 
 
-def test_a_patched_model(live: LiveTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    define(live, "return [reply(r, take(r)) for r in requests]")
-    monkeypatch.setattr(Model, "is_patched", True)
+def test_a_patched_model(live: LiveTarget, tmp_path: Path) -> None:
+    model = define(live, ECHO)
+    model.reload(source(ECHO + "  # edited"), patch=True)
+    assert model.is_patched
     with pytest.raises(ExportError, match="m is patched") as refused:
         export_live(live.workbench, ["m"], tmp_path / "repo")
     assert "--patch" in refused.value.hint
     assert not (tmp_path / "repo").exists()
+    model.reload()
+    export_live(live.workbench, ["m"], tmp_path / "repo")
 
 
 def test_from_the_model_itself(live: LiveTarget, tmp_path: Path) -> None:
