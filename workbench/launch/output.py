@@ -81,6 +81,8 @@ class OutputReader:
             for descriptor in (self._fd, self._stop_r, self._stop_w):
                 os.close(descriptor)
             self._fd = -1
+            # It knows the stub's instance, which knows this: a region would hang on that circle.
+            self.on_line = None
 
     def _run(self) -> None:
         waiting = select.poll()
