@@ -44,7 +44,7 @@ def value(target: ServerTarget, name: str = "m") -> list[float]:
     return [float(each) for each in target.infer(name, {"X": [1, 2]})["Y"]]
 
 
-def wait_until_unloaded(process: ServerProcess, seconds: float = 30.0) -> None:
+def wait_until_unloaded(process: ServerProcess, seconds: float = 90.0) -> None:
     """Wait until a server's stubs have ended, which they do after the server has agreed to unload."""
     deadline = time.monotonic() + seconds
     # The guard has the prefix among its arguments too.
