@@ -21,8 +21,6 @@ interface Entry {
   /** Why it is off, or null. */
   reason: (args: Args) => string | null;
   execute: (args: Args) => Promise<unknown> | void;
-  /** Only shown in the cell toolbar where the cell defines a model. */
-  isOfCell?: boolean;
 }
 
 /** Register the commands; returns their ids for the palette. */
@@ -39,8 +37,8 @@ export function addModelCommands(
       icon: entry.icon ?? modelIcon,
       describedBy: entry.describedBy,
       isEnabled: args => entry.reason(args) === null,
-      isVisible: args =>
-        !entry.isOfCell || !args.toolbar || modelOf(actions.current?.panel.content.activeCell) !== null,
+      // In the toolbar of a cell only where the cell defines a model; the settings' schema says which those are.
+      isVisible: args => !args.isOfCell || modelOf(actions.current?.panel.content.activeCell) !== null,
       execute: entry.execute
     });
   }
@@ -72,7 +70,6 @@ function modelEntries(actions: Actions, trans: TranslationBundle): Entry[] {
       caption: trans.__('Load the model from its cell as it is now'),
       icon: modelIcon,
       describedBy: described.model,
-      isOfCell: true,
       reason: onModel('reload'),
       execute: args => {
         const model = actions.modelFor(args)!;
@@ -112,7 +109,6 @@ function modelEntries(actions: Actions, trans: TranslationBundle): Entry[] {
       caption: trans.__("Check that the model's cell runs on a Triton server"),
       icon: lintIcon,
       describedBy: described.model,
-      isOfCell: true,
       reason: onModel('lint'),
       execute: simple('lint', model => trans.__('Lint %1', model))
     },

@@ -4,10 +4,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import { showText } from './common/form';
 import type { Followed, Follower } from './follow';
-import { formatBytes } from './format';
 import { CommandIDs } from './ids';
-import { LeakWatch } from './leaks';
-import type { ErrorData, ModelData } from './protocol';
+import type { ErrorData, ModelData, ShmData } from './protocol';
 import type { Job } from './store';
 
 const SUCCESS_MS = 4000;
@@ -65,30 +63,33 @@ export class Notifier {
   }
 
   private _watch(followed: Followed): void {
-    const leaks = new LeakWatch();
+    const told = new Set<string>();
     followed.store.modelChanged.connect((_, { before, now }) => this._onModel(followed, before, now));
     followed.store.changed.connect((store, change) => {
-      if (change !== 'shm') {
-        return;
-      }
-      for (const leak of leaks.look(store.shm)) {
-        if (this._wants('leak')) {
-          Notification.warning(
-            this.trans.__(
-              '%1 keeps more shared memory after each request: %2',
-              leak.model,
-              formatBytes(leak.bytes)
-            ),
-            {
-              autoClose: WARNING_MS,
-              actions: [
-                { label: this.trans.__('Show Shared Memory'), callback: () => this._run(CommandIDs.showShm) }
-              ]
-            }
-          );
-        }
+      if (change === 'shm') {
+        this._onShm(store.shm, told);
       }
     });
+  }
+
+  private _onShm(reports: readonly ShmData[], told: Set<string>): void {
+    const { trans } = this;
+    for (const report of reports) {
+      // Once for a region: it leaks until its model is loaded again, in a region of another name.
+      if (report.verdict !== 'leaks' || told.has(report.region) || !this._wants('leak')) {
+        continue;
+      }
+      told.add(report.region);
+      const words = trans.__(
+        '%1 keeps shared memory of its requests: %2',
+        report.model ?? report.region,
+        report.hint
+      );
+      Notification.warning(words, {
+        autoClose: WARNING_MS,
+        actions: [{ label: trans.__('Show Shared Memory'), callback: () => this._run(CommandIDs.showShm) }]
+      });
+    }
   }
 
   private _onModel(followed: Followed, before: ModelData | null, now: ModelData): void {

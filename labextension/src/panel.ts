@@ -42,6 +42,8 @@ export class TritonPanel extends SidePanel {
     };
     for (const section of SECTIONS) {
       views[section].title.label = labels[section];
+      // A section scrolls, and must be reached by keyboard also where nothing in it can be.
+      views[section].node.tabIndex = 0;
       this.addWidget(views[section]);
     }
     this._accordion.expansionToggled.connect(this._remember, this);

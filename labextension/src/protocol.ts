@@ -48,13 +48,19 @@ export interface ShmData {
   capacity: number;
   in_use: number;
   peak: number;
-  growths: number;
+  /** null: not known, of a region that was not followed from its beginning. */
+  growths: number | null;
   free: number;
   largest_free: number;
   queues: { name: string; depth: number; size: number }[];
   kinds: { kind: string; bytes: number; blocks: number }[];
   blocks: ShmBlock[];
   owner_alive: boolean;
+  /** `leaks`: blocks are kept for several requests; `keeps`: for one. */
+  verdict: 'busy' | 'leaks' | 'keeps' | 'grew' | 'steady';
+  hint: string;
+  /** Whether blocks are left out. */
+  truncated: boolean;
 }
 
 export interface TensorData {

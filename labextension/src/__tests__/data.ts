@@ -1,5 +1,5 @@
 // Messages as a kernel sends them, for tests of models.
-import type { ModelData, ShmData, SpanData } from '../protocol';
+import type { ModelData, SpanData } from '../protocol';
 
 export function model(changes: Partial<ModelData> = {}): ModelData {
   return {
@@ -19,24 +19,6 @@ export function model(changes: Partial<ModelData> = {}): ModelData {
     requests: { success: 0, failure: 0 },
     reload_ms: null,
     region: null,
-    ...changes
-  };
-}
-
-export function region(in_use: number, changes: Partial<ShmData> = {}): ShmData {
-  return {
-    region: 'region',
-    model: 'add',
-    capacity: 1 << 20,
-    in_use,
-    peak: in_use,
-    growths: 0,
-    free: (1 << 20) - in_use,
-    largest_free: 0,
-    queues: [],
-    kinds: [],
-    blocks: [],
-    owner_alive: true,
     ...changes
   };
 }

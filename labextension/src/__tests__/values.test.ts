@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatTensors, formatTime } from '../format';
-import { LeakWatch } from '../leaks';
 import { templateNotebook } from '../template';
-import { region } from './data';
 import { english } from './words';
 
 describe('formats', () => {
@@ -25,25 +23,6 @@ describe('formats', () => {
 
   it('shows tensors as signatures do', () => {
     expect(formatTensors([{ datatype: 'FP32', shape: [1, 4] }])).toBe('FP32[1,4]');
-  });
-});
-
-describe('LeakWatch', () => {
-  it('tells once of memory that grows look after look', () => {
-    const watch = new LeakWatch();
-    const told = [10, 20, 30, 40, 50, 60].map(used => watch.look([region(used)]));
-    expect(told.flat()).toEqual([{ model: 'add', bytes: 40 }]);
-  });
-
-  it('is silent while requests are on their way, and where memory is given back', () => {
-    const watch = new LeakWatch();
-    const busy = { queues: [{ name: 'requests', depth: 1, size: 8 }] };
-    for (const used of [10, 20, 30, 40, 50, 60]) {
-      expect(watch.look([region(used, busy)])).toEqual([]);
-    }
-    for (const used of [10, 20, 10, 20, 10, 20, 10, 20]) {
-      expect(watch.look([region(used)])).toEqual([]);
-    }
   });
 });
 

@@ -7,6 +7,7 @@ import { Context, SectionView } from './section';
 export class NoticeView extends SectionView {
   constructor(context: Context) {
     super(context, ['jobs', 'models']);
+    this.removeClass('jp-TritonSection');
     this.addClass('jp-TritonNotice');
   }
 

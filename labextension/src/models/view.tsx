@@ -1,7 +1,9 @@
 // Models: a table with a row for each, its state in words, and what can be done with it.
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { LabIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { Context, SectionView } from '../common/section';
+import { replayIcon } from '../icons';
 import { CommandIDs } from '../ids';
 import type { ModelData } from '../protocol';
 import type { KernelStore } from '../store';
@@ -86,8 +88,18 @@ const ModelRow = React.memo(function ModelRow({
         </td>
         <td>{failure ? trans.__('%1, %2 failed', success, failure) : success}</td>
         <td className="jp-TritonModels-actions">
-          <Action label={trans.__('Reload')} of={model.name} run={() => act(CommandIDs.reload, model.name)} />
-          <Action label={trans.__('Replay')} of={model.name} run={() => act(CommandIDs.replay, model.name)} />
+          <Action
+            label={trans.__('Reload')}
+            icon={refreshIcon}
+            of={model.name}
+            run={() => act(CommandIDs.reload, model.name)}
+          />
+          <Action
+            label={trans.__('Replay')}
+            icon={replayIcon}
+            of={model.name}
+            run={() => act(CommandIDs.replay, model.name)}
+          />
         </td>
       </tr>
       {error && (
@@ -110,17 +122,18 @@ const ModelRow = React.memo(function ModelRow({
   );
 });
 
-function Action(props: { label: string; of: string; run: () => void }): JSX.Element {
+function Action(props: { label: string; icon?: LabIcon; of: string; run: () => void }): JSX.Element {
   return (
     <button
       className="jp-Button jp-mod-styled jp-TritonButton"
       aria-label={`${props.label}: ${props.of}`}
+      title={props.label}
       onClick={event => {
         event.stopPropagation();
         props.run();
       }}
     >
-      {props.label}
+      {props.icon ? <props.icon.react tag="span" /> : props.label}
     </button>
   );
 }

@@ -70,14 +70,8 @@ function Region({ report, open, trans, goTo }: RegionProps): JSX.Element {
       {isOpen && (
         <>
           <ShmMap report={report} trans={trans} />
-          <p className="jp-TritonShm-figures">
-            {trans.__(
-              'peak %1, grew %2 times, largest free block %3',
-              formatBytes(report.peak),
-              report.growths,
-              formatBytes(report.largest_free)
-            )}
-          </p>
+          <p className="jp-TritonShm-figures">{figures(report, trans)}</p>
+          {report.hint && <p className="jp-TritonShm-figures">{trans.__('hint: %1', report.hint)}</p>}
           <Kinds report={report} trans={trans} />
           <Blocks report={report} trans={trans} goTo={goTo} />
         </>
@@ -192,4 +186,31 @@ function Blocks({ report, trans, goTo }: Omit<RegionProps, 'open'>): JSX.Element
       }}
     />
   );
+}
+
+function figures(report: ShmData, trans: TranslationBundle): string {
+  const words = [
+    verdictWords(report, trans),
+    trans.__('peak %1', formatBytes(report.peak)),
+    trans.__('largest free block %1', formatBytes(report.largest_free))
+  ];
+  if (report.growths !== null) {
+    words.push(trans._n('grew %1 time', 'grew %1 times', report.growths));
+  }
+  return words.join(', ');
+}
+
+function verdictWords(report: ShmData, trans: TranslationBundle): string {
+  switch (report.verdict) {
+    case 'busy':
+      return trans.__('in use by requests');
+    case 'leaks':
+      return trans.__('kept for several requests');
+    case 'keeps':
+      return trans.__('kept for one request');
+    case 'grew':
+      return trans.__('nothing kept, grown');
+    case 'steady':
+      return trans.__('nothing kept');
+  }
 }
