@@ -82,7 +82,8 @@ function Region({ report, open, trans, goTo }: RegionProps): JSX.Element {
 
 function ShmMap({ report, trans }: { report: ShmData; trans: TranslationBundle }): JSX.Element {
   const series = new Map(report.kinds.map((each, index) => [each.kind, 1 + (index % 6)]));
-  const total = Math.max(1, report.capacity);
+  // As far as blocks lie: most regions are empty above.
+  const total = Math.max(1, ...report.blocks.map(block => block.offset + block.size));
   return (
     <svg
       className="jp-TritonShm-map"
