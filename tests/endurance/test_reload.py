@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -117,6 +118,7 @@ def settled(session: wb.Workbench) -> tuple[int, int, int]:
     """Processes, regions and threads of the session once old revisions have gone."""
     for each in session.hosts["m"]._retiring:
         each.join()
+    gc.collect()  # a request that met a reload leaves its traceback, and what hangs on it, to the collector
     processes = [
         each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE
     ]

@@ -331,6 +331,7 @@ class ModelHost:
                 if not finished:
                     request.cancel()
                 worker.join(1.0)
+                outcome.clear()  # an error's traceback leads back here
 
     def _result(
         self,
