@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.api import current as current
     from workbench.api import define as define
     from workbench.api import load_repository as load_repository
+    from workbench.api import load_trace as load_trace
     from workbench.api import mock as mock
     from workbench.api import model as model
     from workbench.api import register_backend as register_backend
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from workbench.session.model import Model as Model
     from workbench.session.settings import Settings as Settings
     from workbench.session.workbench import Workbench as Workbench
+    from workbench.trace.span import Span as Span
+    from workbench.trace.trace import Trace as Trace
 
 _HOMES = {
     "api": [
@@ -56,6 +59,7 @@ _HOMES = {
         "current",
         "define",
         "load_repository",
+        "load_trace",
         "mock",
         "model",
         "register_backend",
@@ -82,6 +86,8 @@ _HOMES = {
     "session.model": ["Model"],
     "session.settings": ["Settings"],
     "session.workbench": ["Workbench"],
+    "trace.span": ["Span"],
+    "trace.trace": ["Trace"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -120,7 +120,12 @@ class Request:
         model_name: str = "",
         model_version: int = 1,
         trace_context: str = "",
-    ) -> None: ...
+        parent: int = 0,
+    ) -> None:
+        """``parent`` is the span the request is made for, 0 for none."""
+    @property
+    def span(self) -> int:
+        """The request in events of the tap."""
     def next_response(self, timeout: float | None = None) -> Response | None:
         """Next response in order; None when the request is complete and all were taken.
 
@@ -168,6 +173,9 @@ class BlsCall:
     @property
     def trace_context(self) -> str: ...
     @property
+    def span(self) -> int:
+        """The call in events of the tap."""
+    @property
     def cancelled(self) -> bool:
         """The model called ``cancel()`` on the response iterator (25.04+)."""
     def send(
@@ -184,6 +192,73 @@ class BlsCall:
         """
     def send_response(self, response: Response, *, final: bool = True) -> None:
         """Same, passing on a response of another channel (one copy, region to region)."""
+
+def next_span() -> int:
+    """A number that identifies a request, a batch or a call; unique in this process."""
+
+# name, datatype number, shape, bytes
+TapTensor = tuple[str, int, tuple[int, ...], int]
+
+@final
+class TapRecord:
+    """One message that crossed, as the tap saw it."""
+
+    @property
+    def kind(self) -> str:
+        """``request``: it went to its stub; ``response``: to it, or its end; ``executed``: a batch is over;
+        ``call``: a model called another; ``reply``: to that; ``begin``: something of the session's own."""
+    @property
+    def final(self) -> bool: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def decoupled(self) -> bool: ...
+    @property
+    def form(self) -> str | None:
+        """call: ``exec`` or ``async_exec``, None if the stub does not say."""
+    @property
+    def line(self) -> int:
+        """call: line of model.py, 0 if not known."""
+    @property
+    def order(self) -> int:
+        """call: counts the calls of its stub process, 0 if not known."""
+    @property
+    def span(self) -> int:
+        """executed: the batch."""
+    @property
+    def parent(self) -> int:
+        """request, begin: the span it was made for; call: the batch its model was executing."""
+    @property
+    def batch(self) -> int:
+        """request: the batch it went in."""
+    @property
+    def time_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+    @property
+    def since_ns(self) -> int:
+        """request: when it was made."""
+    @property
+    def model(self) -> str: ...
+    @property
+    def tensors(self) -> list[TapTensor]: ...
+
+@final
+class Tap:
+    """A ring of the last messages; the oldest make room. Given to channels."""
+
+    def __init__(self, byte_size: int) -> None:
+        """``byte_size`` 0 records nothing."""
+    enabled: bool
+    byte_size: int  # setting it forgets all events
+    @property
+    def position(self) -> int:
+        """Where the next event will stand; goes up only."""
+    @property
+    def dropped(self) -> int: ...
+    def begin(self, span: int, model: str, tensors: Sequence[TapTensor], parent: int = 0) -> None: ...
+    def end(self, span: int, tensors: Sequence[TapTensor] = (), error: str | None = None) -> None: ...
+    def read(self, since: int = 0, most_bytes: int | None = None) -> list[TapRecord]:
+        """Events from a position on, oldest first; of more than `most_bytes` in the ring the newest."""
 
 @final
 class MetricCall:
@@ -243,6 +318,7 @@ class Channel:
         on_bls: BlsHandler | None = None,
         on_metric: MetricHandler | None = None,
         on_control: ControlHandler | None = None,
+        tap: Tap | None = None,
     ) -> None:
         """Creates the region, mode 0600. `name` is the instance name used in error texts (argv 8)."""
     def arguments(self, model_file: str, python_lib: str, runtime_model_dir: str = "DEFAULT") -> list[str]:

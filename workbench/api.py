@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.targets.local import LocalTarget
     from workbench.targets.remote import ServerTarget
     from workbench.tensor_spec import TensorSpec
+    from workbench.trace.trace import Trace
 
 __all__ = [
     "connect",
@@ -27,6 +28,7 @@ __all__ = [
     "define",
     "live",
     "load_repository",
+    "load_trace",
     "mock",
     "model",
     "register_backend",
@@ -120,6 +122,13 @@ def start_server(name: str = "local", **options: Any) -> LocalTarget:
     from workbench.targets.local import LocalOptions
 
     return servers.start(name, LocalOptions(**options))
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Read a trace that `Trace.save` wrote. Raises WorkbenchError for any other file."""
+    from workbench.trace.trace import Trace
+
+    return Trace.load(path)
 
 
 def show_output(model: str, line: str) -> None:

@@ -12,7 +12,8 @@ namespace wb {
 BlsCall::BlsCall(std::shared_ptr<Link> link, Envelope request)
     : link_(std::move(link)),
       message_(std::move(request)),
-      decoupled_(message_.command() == Command::kInferStreamExecRequest) {}
+      decoupled_(message_.command() == Command::kInferStreamExecRequest),
+      batch_(link_->batch()) {}
 
 std::shared_ptr<BlsCall> BlsCall::Take(std::shared_ptr<Link> link, Envelope request) {
   if (!request.has_reply_slot())
@@ -40,6 +41,42 @@ void BlsCall::Read() {
   const auto requests = ReadRequestBatch(link_->pool(), message_.args());
   if (requests.size() != 1) throw RegionBroken("a call to another model has to consist of one request");
   request_ = ReadRequest(link_->shared_pool(), requests[0]);
+  std::optional<CallSite> site;
+  if (IsCallSite(request_.trace.trace)) {
+    site = UnpackCallSite(request_.trace.trace);
+    request_.trace.trace = 0;
+  }
+  TellCall(site ? &*site : nullptr);
+}
+
+void BlsCall::TellCall(const CallSite* site) {
+  const auto& tap = link_->tap();
+  if (!tap || !tap->enabled()) return;
+  TapEvent event;
+  event.kind = TapKind::kCall;
+  event.span = span_;
+  event.parent = batch_;
+  event.time = arrived_;
+  event.decoupled = decoupled_;
+  event.name = request_.model_name;
+  if (site) {
+    event.line = site->line;
+    event.order = site->order;
+    event.form = site->async ? CallForm::kAsyncExec : CallForm::kExec;
+  }
+  tap->Record(event, request_.inputs);
+}
+
+void BlsCall::TellReply(const ResponseValue& response) {
+  const auto& tap = link_->tap();
+  if (!tap || !tap->enabled()) return;
+  TapEvent event;
+  event.kind = TapKind::kReply;
+  event.span = span_;
+  event.final = response.is_last;
+  event.error = response.error.has_value();
+  if (response.error) event.text = response.error->message;
+  tap->Record(event, response.outputs);
 }
 
 void BlsCall::Send(ResponseValue response, bool final) {
@@ -56,6 +93,7 @@ void BlsCall::Send(ResponseValue response, bool final) {
   response.is_last = final;
   Parcel parcel;
   const Handle handle = WriteResponse(link_->pool(), link_->release(), response, &parcel.refs);
+  TellReply(response);  // before its model can go on
   if (first_sent_) {
     SendNext(handle, std::move(parcel));
   } else {

@@ -9,6 +9,7 @@
 #include "codec/envelope.hpp"
 #include "codec/values.hpp"
 #include "host/link.hpp"
+#include "protocol/call_site.hpp"
 
 namespace wb {
 
@@ -24,6 +25,7 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   // Reads what is asked for; the inputs keep their blocks. Throws RegionBroken, Error.
   void Read();
   const RequestValue& request() const { return request_; }
+  std::uint64_t span() const { return span_; }
   bool decoupled() const { return decoupled_; }
   std::uint32_t line() const { return line_; }
   bool cancelled() const { return cancelled_; }
@@ -37,6 +39,8 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
 
  private:
   BlsCall(std::shared_ptr<Link> link, Envelope request);
+  void TellCall(const CallSite* site);
+  void TellReply(const ResponseValue& response);
   void SendFirst(Handle response, Parcel parcel);
   void SendNext(Handle response, Parcel parcel);
 
@@ -44,6 +48,9 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   Envelope message_;  // of the waiting thread; handed on with the first response
   RequestValue request_;
   bool decoupled_ = false;
+  const std::uint64_t span_ = NextSpan();
+  const std::uint64_t batch_;  // that the model was executing
+  const std::int64_t arrived_ = MonotonicNow();
   std::uint64_t id_ = 0;
   std::uint32_t line_ = 0;         // of model.py, where the call was made; 0 if unknown
   std::uint32_t for_request_ = 0;  // the one request it can be for; 0 if there are several

@@ -16,6 +16,25 @@ constexpr auto kTickPatience = std::chrono::seconds(1);  // a stub ticks every 3
 
 std::string Quoted(const std::string& name) { return "'" + name + "'"; }
 
+// Tells the tap that a batch is over, however it ends.
+class TellExecuted {
+ public:
+  TellExecuted(Tap* tap, std::uint64_t batch) : tap_(tap), batch_(batch) {}
+  ~TellExecuted() {
+    if (!tap_) return;
+    TapEvent event;
+    event.kind = TapKind::kExecuted;
+    event.span = batch_;
+    tap_->Record(event);
+  }
+  TellExecuted(const TellExecuted&) = delete;
+  TellExecuted& operator=(const TellExecuted&) = delete;
+
+ private:
+  Tap* tap_;
+  std::uint64_t batch_;
+};
+
 }  // namespace
 
 // A question to the stub and all that it consists of.
@@ -25,6 +44,7 @@ struct Channel::Batch {
   std::vector<std::shared_ptr<Pending>> requests;
   std::vector<std::int64_t> keys;
   std::vector<Handle> handles;
+  std::uint64_t span = 0;
 
   void Release(Pool* pool) {
     Pool::Guard guard(pool);
@@ -138,6 +158,10 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
   const Release& release = link_->release();
   auto batch = std::make_unique<Batch>();
   batch->requests = requests;
+  batch->span = NextSpan();
+  link_->set_batch(batch->span);
+  std::optional<TellExecuted> executed;
+  executed.emplace(link_->tap().get(), batch->span);
   WriteBatch(batch.get());
   const Handle message = Ask(&batch, Command::kExecuteResponse, deadline, interrupt);
 
@@ -150,6 +174,7 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
     link_->Fail(Fault::Kind::kProtocol, error.what());
     throw;
   }
+  executed.reset();
   services_->Settle();
 }
 
@@ -163,7 +188,7 @@ void Channel::WriteBatch(Batch* batch) {
       const std::int64_t key = link_->requests().Add(pending);
       batch->keys.push_back(key);
       const NoteScope note(Origin::kRequest, 0, static_cast<std::uint32_t>(key));
-      pending->Open(key, factories ? key : 0);
+      pending->Open(key, factories ? key : 0, link_->tap(), batch->span);
       ++opened;
       batch->handles.push_back(WriteRequest(pool, pending->value(), &batch->refs, &link_->texts()));
     }

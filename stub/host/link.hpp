@@ -30,6 +30,7 @@ struct LinkOptions {
   std::size_t queue_size = 0;
   bool decoupled = false;
   bool uses_env = false;
+  std::shared_ptr<Tap> tap;
 };
 
 class Link {
@@ -44,6 +45,10 @@ class Link {
   const std::shared_ptr<Pool>& shared_pool() const { return pool_; }
   const Release& release() const { return *options_.release; }
   const LinkOptions& options() const { return options_; }
+  const std::shared_ptr<Tap>& tap() const { return options_.tap; }
+  // The batch that the stub was given last: on its behalf the model makes its calls.
+  std::uint64_t batch() const { return batch_; }
+  void set_batch(std::uint64_t batch) { batch_ = batch; }
   wire::Control* control() const { return control_.as<wire::Control>(); }
   Handle control_handle() const { return control_.handle(); }
   Queue& stub_mq() { return stub_mq_; }
@@ -93,6 +98,7 @@ class Link {
   OpenRequests requests_;
   Retained retained_;
   SharedTexts texts_;
+  std::atomic<std::uint64_t> batch_{0};
   std::atomic<bool> closing_{false};
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;

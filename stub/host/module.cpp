@@ -13,6 +13,7 @@
 #include "bindings/bytes_array.hpp"
 #include "host/channel.hpp"
 #include "host/python_services.hpp"
+#include "host/python_tap.hpp"
 #include "host/python_values.hpp"
 #include "inspect/bind_inspector.hpp"
 #include "protocol/describe.hpp"
@@ -81,7 +82,8 @@ std::shared_ptr<ChannelObject> MakeChannel(std::string name, const std::string& 
                                            std::string region_name, std::size_t default_size,
                                            std::size_t growth, std::size_t queue_size, std::size_t threads,
                                            bool decoupled, bool uses_env, py::object on_log,
-                                           py::object on_bls, py::object on_metric, py::object on_control) {
+                                           py::object on_bls, py::object on_metric, py::object on_control,
+                                           std::shared_ptr<Tap> tap) {
   LinkOptions options;
   options.name = std::move(name);
   options.release = &ReleaseNamed(release);
@@ -91,6 +93,7 @@ std::shared_ptr<ChannelObject> MakeChannel(std::string name, const std::string& 
   options.queue_size = queue_size;
   options.decoupled = decoupled;
   options.uses_env = uses_env;
+  options.tap = std::move(tap);
   if (options.region_name.empty() || options.region_name.find('/') != std::string::npos) {
     throw py::value_error("the name of a shared-memory region must not be empty or contain '/': '" +
                           options.region_name + "'");
@@ -149,7 +152,8 @@ void BindChannel(py::module_& module) {
            py::arg("shm_default_byte_size") = 64 << 20, py::arg("shm_growth_byte_size") = 64 << 20,
            py::arg("queue_size") = 1000, py::arg("thread_pool_size") = 32, py::arg("decoupled") = false,
            py::arg("uses_env") = false, py::arg("on_log") = py::none(), py::arg("on_bls") = py::none(),
-           py::arg("on_metric") = py::none(), py::arg("on_control") = py::none())
+           py::arg("on_metric") = py::none(), py::arg("on_control") = py::none(),
+           py::arg("tap") = std::shared_ptr<Tap>())
       .def(
           "arguments",
           [](ChannelObject& self, const std::string& model_file, const std::string& python_lib,
@@ -300,6 +304,7 @@ PYBIND11_MODULE(_host, module) {
   BindErrors(module);
   BindValues(module);
   BindServices(module);
+  BindTap(module);
   BindTables(module);
   BindChannel(module);
   BindInspector(module);

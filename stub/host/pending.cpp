@@ -8,12 +8,19 @@
 
 namespace wb {
 
+namespace {
+
+const char* const kAbandoned = "the model gave up the request without ending it";
+
+}  // namespace
+
 void Fault::Throw() const {
   if (kind == Kind::kNotHealthy) throw PeerGone(text);
   throw RegionBroken(text);
 }
 
-void Pending::Open(std::int64_t address, std::int64_t factory) {
+void Pending::Open(std::int64_t address, std::int64_t factory, std::shared_ptr<Tap> tap,
+                   std::uint64_t batch) {
   const std::lock_guard lock(mutex_);
   if (state_ != State::kNew) {
     throw Error(state_ == State::kOpen ? "the request is already being executed"
@@ -25,6 +32,38 @@ void Pending::Open(std::int64_t address, std::int64_t factory) {
   rescheduled_ = false;
   value_.address = address;
   value_.factory = factory;
+  tap_ = std::move(tap);
+  if (!tap_ || !tap_->enabled()) return;
+  TapEvent event;
+  event.kind = TapKind::kRequest;
+  event.span = span_;
+  event.parent = parent_;
+  event.other = batch;
+  event.since = made_;
+  event.name = value_.model_name;
+  tap_->Record(event, value_.inputs);
+}
+
+void Pending::Tell(const ResponseValue& response) {
+  if (!tap_ || !tap_->enabled()) return;
+  TapEvent event;
+  event.kind = TapKind::kResponse;
+  event.span = span_;
+  event.final = response.is_last;
+  event.error = response.error.has_value();
+  if (response.error) event.text = response.error->message;
+  tap_->Record(event, response.outputs);
+}
+
+void Pending::TellEnd(const std::string& error) {
+  if (!tap_ || !tap_->enabled()) return;
+  TapEvent event;
+  event.kind = TapKind::kResponse;
+  event.span = span_;
+  event.final = true;
+  event.error = !error.empty();
+  event.text = error;
+  tap_->Record(event);
 }
 
 void Pending::Unsend() {
@@ -45,6 +84,7 @@ void Pending::Deliver(ResponseValue response, bool final) {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kComplete) return;
     response.is_last = final;
+    Tell(response);
     responses_.push_back(std::move(response));
     if (final) state_ = State::kComplete;
   }
@@ -54,6 +94,7 @@ void Pending::Deliver(ResponseValue response, bool final) {
 void Pending::Finish() {
   {
     const std::lock_guard lock(mutex_);
+    if (state_ != State::kComplete) TellEnd("");
     state_ = State::kComplete;
   }
   changed_.notify_all();
@@ -67,6 +108,7 @@ bool Pending::Drop() {
     if (state_ != State::kOpen) return true;
     state_ = State::kComplete;
     abandoned_ = true;
+    TellEnd(kAbandoned);
   }
   changed_.notify_all();
   return true;
@@ -80,6 +122,7 @@ bool Pending::Executed() {
     if (state_ != State::kOpen) return true;
     state_ = State::kComplete;
     abandoned_ = true;
+    TellEnd(kAbandoned);
   }
   changed_.notify_all();
   return true;
@@ -90,6 +133,7 @@ void Pending::Fail(const Fault& fault) {
     const std::lock_guard lock(mutex_);
     if (state_ == State::kComplete || fault_) return;
     fault_ = fault;
+    TellEnd(fault.text);
   }
   changed_.notify_all();
 }

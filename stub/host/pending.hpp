@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "codec/values.hpp"
+#include "host/tap.hpp"
 #include "shm/sync.hpp"
 
 namespace wb {
@@ -31,13 +32,17 @@ using Interrupt = std::function<void()>;
 
 class Pending {
  public:
-  explicit Pending(RequestValue value) : value_(std::move(value)) {}
+  // `parent`: the span on whose behalf it is made, 0 for nobody's.
+  explicit Pending(RequestValue value, std::uint64_t parent = 0)
+      : value_(std::move(value)), span_(NextSpan()), parent_(parent), made_(MonotonicNow()) {}
 
   // What to send. The bytes of its inputs belong to whoever calls Channel::Execute.
   const RequestValue& value() const { return value_; }
+  std::uint64_t span() const { return span_; }
 
   // Throws Error unless the request is new or was given back. The numbers are what the stub will call it.
-  void Open(std::int64_t address, std::int64_t factory);
+  // From now on the tap, if any, hears of it.
+  void Open(std::int64_t address, std::int64_t factory, std::shared_ptr<Tap> tap, std::uint64_t batch);
   // Nothing was sent after all.
   void Unsend();
   // The model wants it again later.
@@ -69,7 +74,15 @@ class Pending {
  private:
   enum class State { kNew, kOpen, kComplete };
 
+  // With the lock.
+  void Tell(const ResponseValue& response);
+  void TellEnd(const std::string& error);
+
   RequestValue value_;
+  const std::uint64_t span_;
+  const std::uint64_t parent_;
+  const std::int64_t made_;
+  std::shared_ptr<Tap> tap_;
   std::atomic<bool> cancelled_{false};
   mutable std::mutex mutex_;
   std::condition_variable changed_;

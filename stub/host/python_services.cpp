@@ -220,6 +220,7 @@ void BindServices(py::module_& module) {
       .def_property_readonly("inputs", [](const Call& self) { return self.inputs; })
       .def_property_readonly("trace_context",
                              [](const Call& self) { return self.call->request().trace.context; })
+      .def_property_readonly("span", [](const Call& self) { return self.call->span(); })
       .def_property_readonly("cancelled", [](const Call& self) { return self.call->cancelled(); })
       .def("send", &Send, py::arg("outputs") = py::tuple(), py::kw_only(), py::arg("error") = py::none(),
            py::arg("parameters") = "", py::arg("final") = true)

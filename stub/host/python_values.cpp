@@ -108,7 +108,7 @@ std::shared_ptr<Request> MakeRequest(const py::iterable& inputs, std::vector<std
                                      std::string request_id, const py::object& correlation_id,
                                      std::uint32_t flags, std::uint64_t timeout_us, std::string parameters,
                                      std::string model_name, std::int64_t model_version,
-                                     std::string trace_context) {
+                                     std::string trace_context, std::uint64_t parent) {
   auto request = std::make_shared<Request>();
   RequestValue value;
   value.inputs = ParseTensors(inputs, &request->inputs);
@@ -121,7 +121,7 @@ std::shared_ptr<Request> MakeRequest(const py::iterable& inputs, std::vector<std
   value.model_name = std::move(model_name);
   value.model_version = model_version;
   value.trace.context = std::move(trace_context);
-  request->pending = std::make_shared<Pending>(std::move(value));
+  request->pending = std::make_shared<Pending>(std::move(value), parent);
   return request;
 }
 
@@ -261,7 +261,8 @@ void BindValues(py::module_& module) {
       .def(py::init(&MakeRequest), py::arg("inputs"), py::arg("requested_outputs"), py::kw_only(),
            py::arg("request_id") = "", py::arg("correlation_id") = 0, py::arg("flags") = 0,
            py::arg("timeout_us") = 0, py::arg("parameters") = "{}", py::arg("model_name") = "",
-           py::arg("model_version") = 1, py::arg("trace_context") = "")
+           py::arg("model_version") = 1, py::arg("trace_context") = "", py::arg("parent") = 0)
+      .def_property_readonly("span", [](const Request& self) { return self.pending->span(); })
       .def("next_response", &NextResponse, py::arg("timeout") = py::none())
       .def("cancel", [](Request& self) { self.pending->Cancel(); })
       .def_property_readonly("cancelled", [](const Request& self) { return self.pending->cancelled(); })

@@ -120,16 +120,21 @@ void BindResponse(py::module_& module, const Release& release) {
   if (release.has_cancel_bls) iterator.def("cancel", &ResponseIterator::Cancel);
 }
 
+py::object Call(PyRequest& request, bool decoupled, const ModelCall& call) {
+  if (decoupled) return py::cast(request.ExecDecoupled(call));
+  return py::cast(request.Exec(call));
+}
+
 py::object Exec(PyRequest& request, bool decoupled) {
-  if (decoupled) return py::cast(request.ExecDecoupled());
-  return py::cast(request.Exec());
+  return Call(request, decoupled, request.stub()->trace().Here(false));
 }
 
 // The call blocks on a thread of the running loop's default executor.
-py::object AsyncExec(const py::object& self, bool decoupled) {
-  self.cast<PyRequest&>().NoteLine();  // the thread of the call runs none of the model's
+py::object AsyncExec(const std::shared_ptr<PyRequest>& self, bool decoupled) {
+  self->NoteLine();  // the thread of the call runs none of the model's
   const py::object loop = py::module_::import("asyncio").attr("get_running_loop")();
-  const py::object call = py::module_::import("functools").attr("partial")(self.attr("exec"), decoupled);
+  const py::cpp_function call(
+      [self, decoupled, where = self->stub()->trace().Here(true)] { return Call(*self, decoupled, where); });
   return loop.attr("run_in_executor")(py::none(), call);
 }
 

@@ -8,14 +8,21 @@
 
 namespace wb {
 
-ResponseIterator::ResponseIterator(Stub* stub, ResponseValue first) : stub_(stub), id_(first.id) {
+ResponseIterator::ResponseIterator(Stub* stub, ResponseValue first, std::unique_ptr<CallRecord> record)
+    : stub_(stub), id_(first.id), record_(std::move(record)) {
   const bool last = first.is_last || id_ == 0;
   if (!last) stream_ = stub->streams().Attach(id_);
-  responses_.push_back(std::make_shared<PyResponse>(std::move(first)));
+  Take(std::move(first));
   if (last) CleanUp();
 }
 
+void ResponseIterator::Take(ResponseValue response) {
+  responses_.push_back(std::make_shared<PyResponse>(std::move(response)));
+  if (record_) record_->Add(*responses_.back());
+}
+
 ResponseIterator::~ResponseIterator() {
+  if (record_) record_->End();
   if (!stream_) return;
   // Destructors run with the GIL, and the model may be the one that sends what is waited for.
   auto* stub = stub_;
@@ -42,6 +49,7 @@ ResponseValue ResponseIterator::Await() {
 
 void ResponseIterator::CleanUp() {
   stream_ = nullptr;
+  if (record_) record_->End();
   if (id_ == 0) return;
   stub_->jobs().Push([stub = stub_, id = id_] { stub->link().Cleanup(Command::kBlsCleanup, id); });
 }
@@ -58,7 +66,7 @@ std::shared_ptr<PyResponse> ResponseIterator::Next() {
     response = Await();
   }
   const bool last = response.is_last;
-  responses_.push_back(std::make_shared<PyResponse>(std::move(response)));
+  Take(std::move(response));
   ++position_;
   if (last) CleanUp();
   return responses_.back();

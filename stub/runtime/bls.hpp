@@ -13,7 +13,8 @@ namespace wb {
 
 class ResponseIterator {
  public:
-  ResponseIterator(Stub* stub, ResponseValue first);
+  // `record`: null, or what is to hear of the responses.
+  ResponseIterator(Stub* stub, ResponseValue first, std::unique_ptr<CallRecord> record);
   // Takes what still comes, so that nothing of the stream stays behind.
   ~ResponseIterator();
 
@@ -29,6 +30,7 @@ class ResponseIterator {
   ResponseValue Await();
   // The end was reached: the parent may forget the call.
   void CleanUp();
+  void Take(ResponseValue response);
 
   Stub* stub_;
   std::uint64_t id_;
@@ -36,6 +38,7 @@ class ResponseIterator {
   std::vector<std::shared_ptr<PyResponse>> responses_;
   std::size_t position_ = 0;
   bool at_end_ = false;
+  std::unique_ptr<CallRecord> record_;
 };
 
 // Serves the parent's pushes (queue p2s) until it is told to stop; runs on a thread of its own, without the

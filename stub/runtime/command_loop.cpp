@@ -88,6 +88,8 @@ bool CommandLoop::Initialize(const Envelope& command) {
     const StringMap args = ReadMap(pool, command.args());
     model_.Import();
     model_.Construct();
+    const auto name = args.find("model_name");
+    if (name != args.end()) stub_->trace().set_model(name->second);
     stub_->jobs().Start();
     pushes_.Start([this] {
       py::gil_scoped_acquire gil;

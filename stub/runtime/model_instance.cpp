@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 #include <sys/stat.h>
 
+#include <optional>
+
 #include "runtime/backend_utils.hpp"
 #include "runtime/model_line.hpp"
 #include "runtime/python_error.hpp"
@@ -13,6 +15,26 @@ namespace {
 
 constexpr const char* kClass = "TritonPythonModel";
 constexpr const char* kModelExtension = ".py";
+
+// Tells the trace of a batch that it is over, however it ends.
+class TracedBatch {
+ public:
+  TracedBatch(Stub* stub, const std::vector<std::shared_ptr<PyRequest>>& requests) : stub_(stub) {
+    std::vector<TraceValue> traces;
+    traces.reserve(requests.size());
+    for (const auto& each : requests) traces.push_back(each->value().trace);
+    stub->trace().BeginBatch(traces, stub->decoupled());
+    for (const auto& each : requests) stub->trace().AddInputs(each->inputs());
+  }
+  ~TracedBatch() { stub_->trace().EndBatch(error_); }
+  TracedBatch(const TracedBatch&) = delete;
+  TracedBatch& operator=(const TracedBatch&) = delete;
+  void set_error(const std::string& error) { error_ = error; }
+
+ private:
+  Stub* stub_;
+  std::string error_;
+};
 
 template <typename Call>
 auto Translate(Call call) -> decltype(call()) {
@@ -210,6 +232,7 @@ ResponseBatchValue ModelInstance::Answer(const py::object& returned, const Reque
     }
     const auto& names = requests[i]->value().requested_outputs;
     responses[i]->Prune({names.begin(), names.end()});
+    stub_->trace().AddOutputs(i, responses[i]->tensors());
   }
   {
     py::gil_scoped_release release_gil;
@@ -232,12 +255,14 @@ ResponseBatchValue ModelInstance::Answer(const py::object& returned, const Reque
 ResponseBatchValue ModelInstance::Execute(const std::vector<Handle>& handles, Refs* keep) {
   Requests requests;
   py::list list;
+  std::optional<TracedBatch> traced;
   try {
     {
       Pool::Guard guard(stub_->pool());
       for (const Handle handle : handles) requests.push_back(std::make_shared<PyRequest>(stub_, handle));
     }
     for (const auto& request : requests) list.append(request);
+    traced.emplace(stub_, requests);
     py::object returned = CallExecute(list);
     const bool is_coroutine = EventLoop::IsCoroutine(returned);
     ResponseBatchValue batch;
@@ -255,11 +280,13 @@ ResponseBatchValue ModelInstance::Execute(const std::vector<Handle>& handles, Re
     for (const auto& request : requests) request->EndOfBatch();
     return batch;
   } catch (const ModelError& error) {
+    if (traced) traced->set_error(error.what());
     for (const auto& request : requests) request->EndOfBatch();
     return Fail(error.what(), requests);
   } catch (const RegionBroken&) {
     throw;
   } catch (const Error& error) {
+    if (traced) traced->set_error(error.what());
     for (const auto& request : requests) request->EndOfBatch();
     return Fail(error.what(), requests);
   }

@@ -54,16 +54,17 @@ bool PyRequest::rescheduled() const {
   return given_ && ReadReleaseFlags(stub_->pool(), object_.handle()) == kReleaseReschedule;
 }
 
-ResponseValue PyRequest::Infer(Command command) {
+ResponseValue PyRequest::Infer(Command command, const ModelCall& call) {
   if (stub_->phase() != Phase::kServing) {
     throw ModelException("BLS is only supported during the 'execute' function.");
   }
   NoteLine();
-  py::gil_scoped_release release;
-  const NoteScope note(Origin::kBlsRequest, line_);
   RequestValue request = value_;
   request.address = 0;
   request.factory = 0;
+  stub_->trace().Stamp(&request, call);
+  py::gil_scoped_release release;
+  const NoteScope note(Origin::kBlsRequest, line_);
   HeldRefs keep(stub_->pool());
   try {
     for (const auto& input : inputs_) {
@@ -81,12 +82,20 @@ ResponseValue PyRequest::Infer(Command command) {
   }
 }
 
-std::shared_ptr<PyResponse> PyRequest::Exec() {
-  return std::make_shared<PyResponse>(Infer(Command::kInferExecRequest));
+std::shared_ptr<PyResponse> PyRequest::Exec(const ModelCall& call) {
+  const auto record = stub_->trace().Record(call, value_, inputs_, false);
+  auto response = std::make_shared<PyResponse>(Infer(Command::kInferExecRequest, call));
+  if (record) {
+    record->Add(*response);
+    record->End();
+  }
+  return response;
 }
 
-std::shared_ptr<ResponseIterator> PyRequest::ExecDecoupled() {
-  return std::make_shared<ResponseIterator>(stub_, Infer(Command::kInferStreamExecRequest));
+std::shared_ptr<ResponseIterator> PyRequest::ExecDecoupled(const ModelCall& call) {
+  auto record = stub_->trace().Record(call, value_, inputs_, true);
+  return std::make_shared<ResponseIterator>(stub_, Infer(Command::kInferStreamExecRequest, call),
+                                            std::move(record));
 }
 
 }  // namespace wb

@@ -36,11 +36,12 @@ class PyRequest {
   void NoteLine();
 
   // BLS, with the GIL. Throws ModelException where BLS is not allowed (pb_utils.md §4.5).
-  std::shared_ptr<PyResponse> Exec();
-  std::shared_ptr<ResponseIterator> ExecDecoupled();
+  std::shared_ptr<PyResponse> Exec(const ModelCall& call);
+  std::shared_ptr<ResponseIterator> ExecDecoupled(const ModelCall& call);
+  Stub* stub() const { return stub_; }
 
  private:
-  ResponseValue Infer(Command command);
+  ResponseValue Infer(Command command, const ModelCall& call);
 
   Stub* stub_;
   RequestValue value_;  // without inputs

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "runtime/call_trace.hpp"
 #include "runtime/job_queue.hpp"
 #include "runtime/options.hpp"
 #include "runtime/parent_link.hpp"
@@ -61,6 +62,7 @@ class Stub {
   ParentLink& link() { return link_; }
   JobQueue& jobs() { return jobs_; }
   StreamTable& streams() { return streams_; }
+  CallTrace& trace() { return trace_; }
   Pool* pool() { return link_.pool().get(); }
   bool decoupled() { return link_.control()->decoupled; }
 
@@ -82,6 +84,7 @@ class Stub {
   ParentLink link_;
   JobQueue jobs_;
   StreamTable streams_;
+  CallTrace trace_;
   std::atomic<Phase> phase_{Phase::kLoading};
 };
 

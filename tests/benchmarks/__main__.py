@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("round_trip", "calls", "reload", "inspect")
+NAMES = ("round_trip", "calls", "reload", "inspect", "tracing")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or list(NAMES)

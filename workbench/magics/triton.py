@@ -28,6 +28,7 @@ from workbench.magics import (
     servers,
     services,
     shm,
+    trace,
 )
 from workbench.magics.arguments import Command, overview, split
 from workbench.magics.elsewhere import run_elsewhere
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Command] = {
         services,
         require,
         shm,
+        trace,
     )
     for each in module.COMMANDS
 }

@@ -139,6 +139,7 @@ class BlsRouter:
             # A server hands them on without blanks.
             json.dumps(json.loads(call.parameters or "{}"), separators=(",", ":")),
             call.trace_context,
+            call.span,
         )
         if isinstance(target, EnsembleRevision):
             answer = target.run(inputs, outputs, meta, caller)

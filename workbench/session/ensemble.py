@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from workbench.session.ensemble_graph import EnsembleGraph, Signature, Step
 from workbench.session.inputs import InputEncoder
 from workbench.session.mocks import PlainOutput, PlainResponse
 from workbench.session.request_check import CoreRefusal, check_request
+from workbench.session.span_tap import SpanTap
 from workbench.session.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RequestMeta:
     timeout_us: int = 0
     parameters: str = "{}"
     trace_context: str = ""
+    parent: int = 0  # span it is made for
 
 
 class EnsembleRevision:
@@ -72,6 +74,7 @@ class EnsembleRevision:
         self.entries = [plan.entry]
         self.instances: list[Instance] = []
         self._models = plan.services.bls
+        self._tracing = SpanTap(plan.services.tap)
         self.graph = EnsembleGraph(plan.config, lambda name: _signature(self._models, name))
 
     @property
@@ -112,11 +115,13 @@ class EnsembleRevision:
             context: Where what the models print belongs to.
         """
         outputs = list(requested) or self.output_names
-        flow = _Flow(self, {each[0]: each for each in inputs}, meta, caller, timeout, context)
-        flow.work(self.graph.needed(outputs))
-        return PlainResponse(
-            [PlainOutput(name, *flow.values[name][1:]) for name in outputs if name in flow.values]
-        )
+        with self._tracing.span(self.config.name, inputs, meta.parent) as span:
+            meta = replace(meta, parent=span.id)
+            flow = _Flow(self, {each[0]: each for each in inputs}, meta, caller, timeout, context)
+            flow.work(self.graph.needed(outputs))
+            found = [(name, *flow.values[name][1:]) for name in outputs if name in flow.values]
+            span.outputs(found)
+        return PlainResponse([PlainOutput(*each) for each in found])
 
 
 class _Run:
@@ -234,7 +239,10 @@ class _Flow:
                         hint="load it again; %triton models lists what is",
                     )
                 arrays = {each[0]: mocks.to_array(each) for each in inputs}
-                return mocks.answer(step.model, mock, arrays, wanted)
+                with self._ensemble._tracing.span(step.model, inputs, self._meta.parent) as span:
+                    answer = mocks.answer(step.model, mock, arrays, wanted)
+                    span.outputs(answer)
+                return answer
             if target.failure is not None:
                 raise target.failure
             if step.version not in (-1, target.plan.entry.version):
@@ -242,10 +250,8 @@ class _Flow:
             checked, outputs = check_request(target, inputs, wanted, self._meta.request_id)
             try:
                 if isinstance(target, EnsembleRevision):
-                    answer = target.run(
-                        checked, outputs, self._meta, self._caller, self._left(), self._context
-                    )
-                    return [(each.name, each.datatype, each.shape, each.data) for each in answer.outputs]
+                    made = target.run(checked, outputs, self._meta, self._caller, self._left(), self._context)
+                    return [(each.name, each.datatype, each.shape, each.data) for each in made.outputs]
                 return self._run_model(step, target, checked, outputs)
             except Retired:
                 continue

@@ -22,6 +22,7 @@ from workbench.session.failure_details import make_frames, told
 
 __all__ = [
     "Witness",
+    "cause_of",
     "crashed",
     "execution_error",
     "load_error",
@@ -94,6 +95,12 @@ def parse_detail(text: str) -> tuple[str, list[tuple[str, int, str]]]:
         if match:
             frames.append((match["file"], int(match["line"]), match["function"]))
     return head.strip(), frames[::-1]
+
+
+def cause_of(text: str) -> str:
+    """What went wrong, of an error response's text: ``Type: text`` of a failed batch, else the text."""
+    match = _BATCH.match(text)
+    return parse_detail(text[match.end() :] if match else text)[0]
 
 
 def parse_stack(lines: Sequence[str], entry: ModelEntry) -> list[Frame]:

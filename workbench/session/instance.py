@@ -97,6 +97,7 @@ class Instance:
             on_bls=services.bls_handler(self) if services else None,
             on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,
             on_control=services.control_handler() if services else None,
+            tap=services.tap if services else None,
         )
         try:
             self._region_lock = regions.RegionLock(self.channel.region_name)
@@ -111,7 +112,8 @@ class Instance:
         arguments = self.channel.arguments(
             str(plan.entry.model_file), plan.launcher.python_lib, str(backend) if backend else "DEFAULT"
         )
-        env = {"TRITON_WORKBENCH_RELEASE": plan.settings.release}
+        # The second asks our stub for the line of each call to another model: see call_site.hpp.
+        env = {"TRITON_WORKBENCH_RELEASE": plan.settings.release, "TRITON_WORKBENCH_TRACE": "host"}
         self.process = plan.launcher.start(arguments, env=env)
         self.process.output.on_line = self._print
         plan.lines.join(self)

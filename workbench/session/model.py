@@ -9,7 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from workbench import preview
-from workbench.errors import ModelNotFound, WorkbenchError
+from workbench.errors import (
+    InferTimeout,
+    ModelExecutionError,
+    ModelNotFound,
+    ShmExhausted,
+    StubCrashedError,
+    WorkbenchError,
+)
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.session.asynchronous import Cancellation, in_thread, iterate_in_thread
@@ -27,8 +34,12 @@ if TYPE_CHECKING:
     from workbench.shm_inspect.report import ShmReport
     from workbench.targets.parity import ParityReport
     from workbench.targets.push_report import PushReport, PushReports
+    from workbench.trace.trace import Trace
 
 __all__ = ["Model", "ModelTable", "signature"]
+
+# Ends of a request, as opposed to one that was never sent.
+_TRACED = (InferTimeout, ModelExecutionError, ShmExhausted, StubCrashedError)
 
 
 class Model:
@@ -225,6 +236,24 @@ class Model:
         limit = None if debugger.attached else timeout
         rows = debugger.attend(lambda: replay(host, host.recorder.requests, timeout=limit))
         return ReplayReport(self.name, rows)
+
+    def trace(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Trace:
+        """Send one request and give what it led to; options as of `infer`, tensors too. A failure is part of
+        the trace.
+
+        Raises:
+            InputError: the inputs do not fit.
+            WorkbenchError: recording is off.
+        """
+        host = self._host
+        names = ("timeout", "parameters", "request_id", "sequence")
+        tensors = {name: each for name, each in options.items() if name not in names}
+        more = {name: each for name, each in options.items() if name in names}
+        given = {**(inputs or {}), **tensors}
+        return self._workbench.recorder.capture(
+            lambda span: host.infer(given, span=span, **more),
+            error=lambda caught: isinstance(caught, _TRACED),
+        )
 
     def bench(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> BenchResult:
         """Send the same request many times: see `workbench.session.bench.bench` for the options."""

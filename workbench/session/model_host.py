@@ -222,9 +222,10 @@ class ModelHost:
         request_id: str = "",
         sequence: SequenceMark | None = None,
         cancellation: Cancellation | None = None,
+        span: int = 0,
     ) -> InferResult:
         """Send one request and wait for all its responses. A model that is told of the cancellation may
-        answer early.
+        answer early. ``span``: on whose behalf, for traces.
 
         Raises:
             InputError: the inputs do not fit.
@@ -241,9 +242,11 @@ class ModelHost:
             try:
                 if isinstance(revision, EnsembleRevision):
                     options = request_options(parameters, sequence)
-                    responses = [revision.infer(tuples, timeout, request_id=request_id, **options)]
+                    responses = [
+                        revision.infer(tuples, timeout, request_id=request_id, parent=span, **options)
+                    ]
                 else:
-                    ticket = self._ticket(revision, tuples, parameters, request_id, sequence)
+                    ticket = self._ticket(revision, tuples, parameters, request_id, sequence, span)
                     if cancellation is not None:
                         cancellation.attach(ticket.request)
                     responses = self._run(revision, ticket, tuples, timeout)
@@ -294,7 +297,11 @@ class ModelHost:
         revision = self._serving()
         if isinstance(revision, EnsembleRevision):
             yield self.infer(
-                inputs, timeout=timeout, parameters=parameters, request_id=request_id, sequence=sequence
+                inputs,
+                timeout=timeout,
+                parameters=parameters,
+                request_id=request_id,
+                sequence=sequence,
             )
             return
         tuples = revision.encoder.encode(inputs)
@@ -387,11 +394,12 @@ class ModelHost:
         parameters: Mapping[str, bool | int | str] | None,
         request_id: str,
         sequence: SequenceMark | None,
+        span: int = 0,
     ) -> Ticket:
         if parameters is None and sequence is None:
-            return Ticket(revision, tuples, revision.output_names, request_id=request_id)
+            return Ticket(revision, tuples, revision.output_names, request_id=request_id, parent=span)
         more: dict[str, Any] = request_options(parameters, sequence)
-        return Ticket(revision, tuples, revision.output_names, request_id=request_id, **more)
+        return Ticket(revision, tuples, revision.output_names, request_id=request_id, parent=span, **more)
 
     def _run(
         self,

@@ -20,11 +20,14 @@ __all__ = ["Services"]
 class Services:
     """The handlers a channel is given."""
 
-    def __init__(self, logs: LogRing, metrics: MetricRegistry, bls: BlsRouter, control: ModelControl) -> None:
+    def __init__(
+        self, logs: LogRing, metrics: MetricRegistry, bls: BlsRouter, control: ModelControl, tap: _host.Tap
+    ) -> None:
         self.logs = logs
         self.metrics = metrics
         self.bls = bls
         self.control = control
+        self.tap = tap
 
     def log_handler(self, model: str) -> Callable[[int, str, int, str], None]:
         add = self.logs.add

@@ -31,6 +31,7 @@ class Settings:
         shm_message_queue_size: Entries of a message queue.
         release: Row of the release table, ``24.10``; "" is the newest.
         stub: ``own`` or ``nvidia``.
+        trace_buffer_byte_size: Size of the ring that the last messages are kept in, for traces; 0: none are.
         backend_directory: Where Python-based backends lie, ``<folder>/<name>/model.py``.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     release: str = ""
     stub: str = "own"
     backend_directory: str = ""
+    trace_buffer_byte_size: int = 4 * _MIB
 
     def __post_init__(self) -> None:
         # Texts as the backend has them (pb_utils contract §7.3).
@@ -58,6 +60,8 @@ class Settings:
             raise WorkbenchUsageError("thread-pool-size can't be less than 1.")
         if self.shm_message_queue_size < 1:
             raise WorkbenchUsageError("shm_message_queue_size can't be less than 1.")
+        if self.trace_buffer_byte_size < 0:
+            raise WorkbenchUsageError("trace-buffer-byte-size can't be smaller than zero.")
         if self.stub not in ("own", "nvidia"):
             raise WorkbenchUsageError(f"unknown stub {self.stub!r}", hint="own or nvidia")
 

@@ -51,7 +51,7 @@ class Ticket:
             correlation_id: The sequence it belongs to.
             flags: Whether it starts or ends that sequence.
             timeout_us: For queue policies, microseconds.
-            **more: ``parameters`` and ``trace_context`` of `_host.Request`.
+            **more: ``parameters``, ``trace_context`` and ``parent`` of `_host.Request`.
 
         Raises:
             InputError: the request lacks what the model's scheduler needs of it.

@@ -18,7 +18,7 @@ from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, Work
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
-from workbench.session import regions
+from workbench.session import failures, regions
 from workbench.session.bls import BlsRouter
 from workbench.session.debugger import Debugger
 from workbench.session.environments import EnvironmentCache
@@ -34,6 +34,7 @@ from workbench.session.readiness import why_not_ready
 from workbench.session.services import Services
 from workbench.session.settings import Settings
 from workbench.suggest import did_you_mean, listing
+from workbench.trace.recorder import TraceRecorder
 
 __all__ = ["Workbench"]
 
@@ -57,6 +58,9 @@ class Workbench:
         self.changes = Changes()
         self.logs = LogRing()
         self.metrics = MetricRegistry()
+        self.recorder = TraceRecorder(
+            _host.Tap(self.settings.trace_buffer_byte_size), self._label, failures.cause_of
+        )
         #: Shows a line a model printed: (model, line). None: such lines go to the logs.
         self.on_output: Callable[[str, str], None] | None = None
         #: Loads a model again from another source: ``(name, source, **options)``.
@@ -83,6 +87,7 @@ class Workbench:
                 lambda *given: self.loader(*given),
                 lambda name, version: not self.why_not_ready(name, version),
             ),
+            self.recorder.tap,
         )
         self._launchers: dict[str, Launcher] = {}
         self._environments = EnvironmentCache(lambda: self.folder)
@@ -123,6 +128,12 @@ class Workbench:
 
     def find(self, name: str) -> ModelHost | None:
         return self.hosts.get(name)
+
+    def _label(self, name: str) -> str:
+        """What the lines of a model's source are called, "" if it is not live."""
+        host = self.find(name)
+        current = host.current if host is not None else None
+        return current.plan.entry.source.label if current is not None else ""
 
     def ready_names(self) -> list[str]:
         return sorted(name for name, host in self.hosts.items() if host.state == "READY")
@@ -250,6 +261,8 @@ class Workbench:
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change settings for models loaded from now on; keys as ``--backend-config`` spells them."""
         self.settings = self.settings.updated(changes)
+        if self.settings.trace_buffer_byte_size != self.recorder.tap.byte_size:
+            self.recorder.tap.byte_size = self.settings.trace_buffer_byte_size
 
     def preload(self, *modules: str) -> WarmStatus:
         """Have installed modules imported in our stubs before models ask for them, in the background.
