@@ -152,12 +152,12 @@ def shape_of(span: Span) -> Shape:
     )
 
 
-def define_pipeline(define: Callable[..., Any], *, pipeline: str = PIPELINE) -> None:
+def define_pipeline(define: Callable[..., Any]) -> None:
     """Make the four models."""
     define("tokenize", TOKENIZE, ["TEXT:STRING[1]"], ["IDS:INT64[8]"])
     define("embed", EMBED, ["IDS:INT64[8]"], ["VECTOR:FP32[384]"])
     define("rank", RANK, ["VECTOR:FP32[384]"], ["SCORE:FP32[1]"], decoupled=True)
-    define("pipeline", pipeline, ["TEXT:STRING[1]"], ["SCORE:FP32[1]"])
+    define("pipeline", PIPELINE, ["TEXT:STRING[1]"], ["SCORE:FP32[1]"])
 
 
 def check_nesting(trace: Trace) -> None:
@@ -167,4 +167,5 @@ def check_nesting(trace: Trace) -> None:
         assert span.duration_ns >= 0
         for child in span.children:
             assert child.start_ns >= span.start_ns - slack
-            assert child.end_ns <= span.end_ns + slack
+            # A decoupled model's execute returns when its last response is long there.
+            assert span.decoupled or child.end_ns <= span.end_ns + slack

@@ -13,6 +13,7 @@ from workbench.magics.infer import request_inputs, request_options, show_in_full
 from workbench.magics.replay import chosen_requests
 from workbench.magics.services import MetricsText
 from workbench.magics.streaming import infer_streamed
+from workbench.magics.trace import trace_elsewhere
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
@@ -194,5 +195,6 @@ _ELSEWHERE: dict[str, Callable[[Any, ServerTarget], Any]] = {
     "models": _models,
     "replay": _replay,
     "rollback": _rollback,
+    "trace": trace_elsewhere,
     "unload": _unload,
 }

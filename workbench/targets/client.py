@@ -224,11 +224,12 @@ class ServerClient:
         """One request; inputs are (name, datatype, shape, NumPy array). Gives tritonclient's result."""
         # HTTP's client takes no timeout per call in seconds: its connection has one.
         timeout = options.pop("seconds", None)
+        headers = options.pop("headers", {})
         if self.is_grpc and timeout is not None:
             options["client_timeout"] = timeout
         return self._ask(
             lambda client, more: client.infer(
-                name, self._inputs(inputs), **options, **{k: v for k, v in more.items() if k == "headers"}
+                name, self._inputs(inputs), **options, headers={**more["headers"], **headers}
             ),
             timeout or self._timeout,
         )
@@ -247,7 +248,7 @@ class ServerClient:
             client.start_stream(
                 callback=lambda result, error: answers.put((result, error)),
                 stream_timeout=timeout,
-                headers=self.headers(),
+                headers={**self.headers(), **options.pop("headers", {})},
             )
             try:
                 client.async_stream_infer(

@@ -20,9 +20,11 @@ from workbench.server_install import ServerInstall, find_server
 from workbench.session.settings import Settings
 from workbench.targets.client import ServerClient, ServerRefused
 from workbench.targets.process_server import ServerProcess
-from workbench.targets.remote import ServerTarget
+from workbench.targets.remote import ServerTarget, split_options
 from workbench.targets.server_tables import LogText, plain_log
 from workbench.targets.server_texts import load_failure
+from workbench.targets.server_trace import ServerTracing
+from workbench.trace.trace import Trace
 
 __all__ = ["LocalOptions", "LocalTarget", "server_backend_config", "temporary"]
 
@@ -86,11 +88,12 @@ class LocalTarget(ServerTarget):
             )
         self._folder = tempfile.TemporaryDirectory(prefix="wb-local-")
         folder = Path(self._folder.name)
+        self._tracing = ServerTracing()
         #: Why models of the repository are not loaded, by name.
         self.failed: dict[str, str] = {}
         try:
             (folder / "models").mkdir()
-            more = dict(env or {})
+            more = {**self._tracing.environment, **(env or {})}
             if self.stub == "own":
                 install = _with_own_stub(install, folder / "backends")
                 more["TRITON_WORKBENCH_PYTHON"] = sys.executable
@@ -105,11 +108,13 @@ class LocalTarget(ServerTarget):
                 # A repository's own models may rely on it.
                 auto_complete=repository is not None if complete is None else complete,
                 backend_config=settings,
+                extra_args=self._tracing.arguments,
                 port=self.options.port,
                 stop_timeout=3.0,
             )
             self.process.start()
         except BaseException:
+            self._tracing.close()
             self._folder.cleanup()
             raise
         http, grpc = self._clients()
@@ -191,6 +196,30 @@ class LocalTarget(ServerTarget):
             self._load_all()
         return self._pushes.again()
 
+    def trace(self, name: str, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> Trace:
+        """Send one request and give what it led to on the server; options as of `infer`. A failure of the
+        model is part of the trace.
+
+        Raises:
+            InputError, ModelNotFound, InferTimeout, ServerUnreachable: as of `infer`.
+            WorkbenchError: the server said nothing about the request.
+        """
+        given, more = split_options(inputs, options)
+        request = self.prepare(name, given)
+
+        def switch(level: str) -> None:
+            with self.process.http() as client:
+                client.update_trace_settings(name, {"trace_level": [level]})
+
+        def label(model: str) -> str:
+            mark = self._pushes.mark(model)
+            known = self._pushes.known(model, mark) if mark else None
+            return known.entry.source.label if known is not None else ""
+
+        return self._tracing.trace(
+            request, lambda headers: self.send(request, {**more, "headers": headers}), switch, label
+        )
+
     def logs(self, name: str = "", count: int = 50, level: str = "verbose") -> LogText:
         """The last lines of the server's log; with `name`, those that have the model's name in them."""
         return LogText(self.name, plain_log(self.process.log_text(), model=name, level=level, count=count))
@@ -198,6 +227,7 @@ class LocalTarget(ServerTarget):
     def close(self) -> None:
         """End the server. May be called again."""
         self.process.stop()
+        self._tracing.close()
         self._folder.cleanup()
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ from workbench.targets.server_texts import ServerTexts
 from workbench.targets.wire import WireResponse, client_options, for_client
 from workbench.tensor_spec import TensorSpec
 
-__all__ = ["ServerTarget"]
+__all__ = ["Prepared", "ServerTarget", "split_options"]
 
 #: name, datatype, shape, values
 Encoded = tuple[str, str, tuple[int, ...], Any]
@@ -282,7 +282,7 @@ class ServerTarget:
         Raises:
             InputError, ModelExecutionError, ModelNotFound, InferTimeout, ServerUnreachable.
         """
-        inputs, options = _split(inputs, options)
+        inputs, options = split_options(inputs, options)
         return self.send(self.prepare(name, inputs), options)
 
     def prepare(self, name: str, inputs: Mapping[str, Any]) -> Prepared:
@@ -314,7 +314,7 @@ class ServerTarget:
         self, name: str, inputs: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Iterator[InferResult]:
         """The same, response by response; gRPC only. Leaving the loop early cancels the request."""
-        inputs, options = _split(inputs, options)
+        inputs, options = split_options(inputs, options)
         request = self.prepare(name, inputs)
         for response in self._stream(name, list(request.encoded), options):
             yield request.result([response], options)
@@ -412,7 +412,7 @@ class ServerTarget:
         return known.entry if known is not None else None
 
 
-def _split(
+def split_options(
     inputs: Mapping[str, Any] | None, options: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Inputs, some of them among the options, and the options proper."""

@@ -24,6 +24,8 @@ def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("sequence"):
         identity, start, end = options["sequence"]
         found |= {"sequence_id": identity, "sequence_start": start, "sequence_end": end}
+    if options.get("headers"):
+        found["headers"] = dict(options["headers"])
     return found
 
 
