@@ -13,9 +13,13 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from workbench import _host
 from workbench.errors import WorkbenchError, WorkbenchUsageError
+from workbench.lab.trace_topic import TracesTopic
+from workbench.session.workbench import Workbench
+from workbench.trace.cut import cut_data
 from workbench.trace.span import Span, TensorInfo
 from workbench.trace.trace import Trace, duration
 from workbench.trace.tree import Forest
+from workbench.widgets.trace_view import TraceView
 
 _X = TensorInfo("X", "FP32", (2,), 8)
 
@@ -231,3 +235,51 @@ def test_requests_whose_caller_was_dropped_are_no_roots() -> None:
     tap.begin(root, "asked", [], parent=given)
     forest = Forest(tap.read(), lambda name: "", str)
     assert sorted(forest.roots()) == [own, root]
+
+
+def test_data_for_a_message_are_cut_and_say_so() -> None:
+    trace = _trace(*(_call("m", 200 + n, 201 + n) for n in range(500)))
+    whole = trace.to_data()
+    assert cut_data(whole, 10_000_000) == {**whole, "more": 0}
+    cut = cut_data(whole, 20_000)
+    assert len(json.dumps(cut)) <= 20_000
+    kept = sum(1 for _ in Trace.from_data(cut).root.walk())
+    assert kept + cut["more"] == sum(1 for _ in trace.root.walk())
+    assert cut["more"] > 400
+    assert [each["kind"] for each in cut["root"]["children"]] == ["queue", "execute"]
+
+
+def test_front_ends_hear_of_new_traces_only_when_there_are_some() -> None:
+    with Workbench() as workbench:
+        topic = TracesTopic(workbench)
+        topic.open(lambda: None)
+        assert list(topic.news()) == [("trace", {"traces": [], "truncated": False})]
+        assert list(topic.news()) == []
+        tap = workbench.recorder.tap
+        for _ in range(12):
+            span = _host.next_span()
+            tap.begin(span, "ensemble", [("X", 11, (2,), 8)])
+            tap.end(span, [("Y", 11, (2,), 8)])
+        ((kind, body),) = topic.news()
+        assert kind == "trace"
+        assert [each["model"] for each in body["traces"]] == ["ensemble"] * 10
+        assert body["traces"][-1] == {**workbench.recorder.last().to_data(), "more": 0}
+
+
+def test_view_holds_the_trace_its_fallback_and_what_the_buttons_ask_for() -> None:
+    trace = _trace(_call("a", 200, 300))
+    view = TraceView(trace)
+    try:
+        sent: list[dict[str, Any]] = []
+        view.send = sent.append
+        view._on_message(view, {"kind": "export", "view": "v", "format": "otlp"}, [])
+        view._on_message(view, {"kind": "export", "view": "v", "format": "../x"}, [])
+        assert [each["name"] for each in sent] == ["top.otlp.json"]
+        assert "resourceSpans" in json.loads(sent[0]["text"])
+        assert view.data == {**trace.to_data(), "more": 0}
+        shown = view._repr_mimebundle_()
+        data = shown[0] if isinstance(shown, tuple) else shown
+        assert data["text/plain"] == repr(trace)
+        assert not view.updating
+    finally:
+        view.close()

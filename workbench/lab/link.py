@@ -13,6 +13,7 @@ from workbench.lab.publisher import Publisher
 from workbench.lab.servers_topic import ServersTopic
 from workbench.lab.shm_topic import ShmTopic
 from workbench.lab.topics import ModelsTopic, Topic
+from workbench.lab.trace_topic import TracesTopic
 from workbench.lab.verbs import Verbs
 from workbench.session.workbench import Workbench
 
@@ -31,6 +32,7 @@ class Link:
         self._session = session
         topics: list[Topic] = [
             ModelsTopic(workbench),
+            TracesTopic(workbench),
             LogTopic(workbench),
             ServersTopic(),
             ShmTopic(workbench),

@@ -93,6 +93,7 @@ class Verbs:
         self._direct: dict[str, Callable[[_Arguments], Any]] = {
             "reload": lambda given: api.live().reload(given.text("model")),
             "list_features": lambda given: self.features,
+            "trace_last": lambda given: api.current().recorder.last(given.text("model", optional=True)),
         }
         lines = [verb for verb, words in _LINES.items() if _command(words) in COMMANDS]
         self.features = [*topics, *sorted([*lines, *self._direct])]

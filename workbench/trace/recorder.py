@@ -47,14 +47,15 @@ class TraceRecorder:
     def enabled(self, enabled: bool) -> None:
         self.tap.enabled = enabled
 
-    def traces(self, limit: int = 10, model: str = "") -> list[Trace]:
+    def traces(self, limit: int = 10, model: str = "", most_bytes: int | None = None) -> list[Trace]:
         """The last requests, newest last.
 
         Args:
             limit: How many at most.
             model: Only requests to this model.
+            most_bytes: Look at no more than these of the ring, for whoever looks often.
         """
-        forest = Forest(self.tap.read(), self._label, self._cause)
+        forest = Forest(self.tap.read(most_bytes=most_bytes), self._label, self._cause)
         found = [forest.tree(each) for each in forest.roots()]
         chosen = [each for each in found if model in ("", each[0].model)]
         chosen.sort(key=lambda each: each[1])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import preview
 from workbench.trace.critical import mark_critical
 from workbench.trace.span import CALLS, Span
+
+if TYPE_CHECKING:
+    from workbench.widgets.trace_view import TraceView
 
 __all__ = ["Trace"]
 
@@ -119,6 +122,14 @@ class Trace:
         return cls(Span.from_data(data["root"]), id=str(data["id"]), started_unix_ns=started_unix_ns)
 
     # -- shown ---------------------------------------------------------------------------------------------
+
+    def view(self) -> TraceView:
+        """Display tree and timeline as a widget; where widgets are not, the same text and table."""
+        from workbench.widgets.trace_view import TraceView
+
+        view = TraceView(self)
+        view.show()
+        return view
 
     def _head(self) -> str:
         kinds = [each.kind for each in self.calls]
