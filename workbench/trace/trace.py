@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench import preview
 from workbench.trace.critical import mark_critical
 from workbench.trace.span import CALLS, Span
-
-if TYPE_CHECKING:
-    from workbench.widgets.trace_view import TraceView
 
 __all__ = ["Trace"]
 
@@ -123,13 +120,11 @@ class Trace:
 
     # -- shown ---------------------------------------------------------------------------------------------
 
-    def view(self) -> TraceView:
+    def view(self) -> None:
         """Display tree and timeline as a widget; where widgets are not, the same text and table."""
-        from workbench.widgets.trace_view import TraceView
+        from workbench.widgets.trace_view import show
 
-        view = TraceView(self)
-        view.show()
-        return view
+        show(self)
 
     def _head(self) -> str:
         kinds = [each.kind for each in self.calls]

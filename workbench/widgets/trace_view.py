@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
-
 from workbench.trace.cut import cut_data
 from workbench.trace.files import FORMATS, dumps
 from workbench.widgets.base import View, module, style
@@ -14,7 +12,7 @@ from workbench.widgets.base import View, module, style
 if TYPE_CHECKING:
     from workbench.trace.trace import Trace
 
-__all__ = ["TraceView"]
+__all__ = ["TraceView", "show"]
 
 
 class TraceView(View):
@@ -29,12 +27,15 @@ class TraceView(View):
         super().__init__(trace._repr_mimebundle_(), cut_data(trace.to_data()))
         self._trace = trace
 
-    def show(self) -> None:
-        """Display it under the running cell."""
-        display(self)
-
     def act(self, kind: str, content: Mapping[str, Any]) -> None:
         """The buttons: ``export`` sends back the text of a file."""
         if kind == "export" and content.get("format") in FORMATS:
             name = f"{self._trace.model}.{content['format']}.json"
             self.send({"kind": "file", "name": name, "text": dumps(self._trace, content["format"])})
+
+
+def show(trace: Trace) -> None:
+    """Display a trace under the running cell."""
+    from IPython.display import display
+
+    display(TraceView(trace))
