@@ -3,86 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench import preview
+from workbench.shm_inspect.groups import FIXED, WORDS, groups_of, hint_for, rough_text, size_text
 from workbench.shm_inspect.region import KINDS, Block, RegionState
 
-__all__ = ["Group", "ShmDiff", "ShmReport", "ShmReports", "groups_of"]
+__all__ = ["ShmDiff", "ShmReport", "ShmReports"]
 
 _MOST_BLOCKS = 500  # of a report as JSON
 _SHOWN_BLOCKS = 50  # of a report as text
-_FIXED = ("control", "queue")
-_WORDS = {
-    "request": "request inputs",
-    "response": "outputs",
-    "bls request": "BLS inputs",
-    "bls response": "BLS outputs",
-}
-
-
-def _size(count: int) -> str:
-    """Rounded up to 1 KiB: what lies beside it in a region differs a little from run to run."""
-    return preview.format_bytes(-(-count // 1024) * 1024)
-
-
-def _roughly(count: int) -> str:
-    """Two digits, for what depends on the moment."""
-    digits = f"{count:.1e}"
-    return preview.format_bytes(int(float(digits)))
-
-
-@dataclass(frozen=True)
-class Group:
-    """Blocks that were allocated for the same reason at the same line."""
-
-    origin: str
-    line: int | None
-    blocks: tuple[Block, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(each.bytes for each in self.blocks)
-
-    @property
-    def requests(self) -> int:
-        """How many requests they were allocated for, where that is known."""
-        return len({each.request for each in self.blocks if each.request is not None})
-
-    def row(self, sent: int | None, cell: str) -> list[str]:
-        """What, how much, and since when."""
-        count = len(self.blocks)
-        text = f"{_size(self.bytes)} in {count} block{'' if count == 1 else 's'}"
-        known = [each.request for each in self.blocks if each.request is not None]
-        if known and sent is not None:
-            after = sent - min(known)
-            text += f", alive after {after + 1} request{'' if after == 0 else 's'}"
-        if self.line is not None:
-            text += f", allocated at {cell} line {self.line}"
-        return [_WORDS.get(self.origin, "other"), text]
-
-
-def groups_of(blocks: Iterable[Block]) -> list[Group]:
-    """Blocks by origin and line; the largest group first."""
-    found: dict[tuple[str, int | None], list[Block]] = {}
-    for each in blocks:
-        # A string or a message is part of the tensor or request it came with.
-        found.setdefault((each.origin, each.line), []).append(each)
-    groups = [Group(origin, line, tuple(each)) for (origin, line), each in found.items()]
-    return sorted(groups, key=lambda each: (-each.bytes, each.origin, each.line or 0))
-
-
-def _hint(groups: Sequence[Group]) -> str:
-    origins = {each.origin for each in groups}
-    if "bls response" in origins:
-        many = max(each.requests for each in groups if each.origin == "bls response") > 1
-        what = "responses of BLS calls pile up" if many else "the response of a BLS call is kept"
-        return f"{what}; keep as_numpy().copy() of what you need, not the response"
-    if origins & set(_WORDS):
-        return "a tensor stored on self keeps its block; copy with as_numpy().copy()"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +79,7 @@ class ShmReport:
 
         Of an idle model: what the model keeps. Known only where both sides leave notes; else ().
         """
-        return tuple(each for each in self.blocks if each.origin in _WORDS and not each.held)
+        return tuple(each for each in self.blocks if each.origin in WORDS and not each.held)
 
     @property
     def held(self) -> tuple[Block, ...]:
@@ -172,7 +104,7 @@ class ShmReport:
     def hint(self) -> str:
         """What to do about the verdict; "" if nothing."""
         if self.verdict in ("leaks", "keeps"):
-            return _hint(groups_of(self.kept))
+            return hint_for(groups_of(self.kept))
         if self.verdict == "grew":
             needed = -(-self.peak // (1 << 20)) << 20
             return (
@@ -236,8 +168,8 @@ class ShmReport:
             elif self.growths:
                 grown = f"grew {self.growths}x, by {preview.format_bytes(by)} in all"
             parts[0] += f" (start {preview.format_bytes(self.start)}, {grown})"
-        parts.append(f"in use {_size(self.in_use)}")
-        parts.append(f"peak {_roughly(self.peak)}")
+        parts.append(f"in use {size_text(self.in_use)}")
+        parts.append(f"peak {rough_text(self.peak)}")
         if self.under_way:
             parts.append(f"{self.under_way} request{'' if self.under_way == 1 else 's'} under way")
         elif self.state.noted:
@@ -250,17 +182,17 @@ class ShmReport:
     def _rows(self) -> list[list[str]]:
         if not self.state.noted:
             return [
-                [kind, f"{_size(size)} in {count} block{'' if count == 1 else 's'}"]
+                [kind, f"{size_text(size)} in {count} block{'' if count == 1 else 's'}"]
                 for kind, size, count in self.kinds()
             ]
         kept, held = self.kept, self.held
         apart = {each.offset for each in (*kept, *held)}
         fixed = [each for each in self.blocks if each.offset not in apart]
-        rows = [["control and queues", _size(sum(each.bytes for each in fixed))]]
+        rows = [["control and queues", size_text(sum(each.bytes for each in fixed))]]
         rows += [each.row(self.sent, self.cell) for each in groups_of(kept)]
         if held:
             rows.append(
-                ["held by results here", f"{_size(sum(each.bytes for each in held))} in {len(held)} "
+                ["held by results here", f"{size_text(sum(each.bytes for each in held))} in {len(held)} "
                  f"block{'' if len(held) == 1 else 's'}"]
             )  # fmt: skip
         return rows
@@ -271,7 +203,7 @@ class ShmReport:
             [
                 preview.format_bytes(each.bytes),
                 each.kind,
-                _WORDS.get(each.origin, ""),
+                WORDS.get(each.origin, ""),
                 each.label,
                 f"{self.cell} line {each.line}" if each.line is not None else "",
                 f"request {each.request}" if each.request is not None else "",
@@ -349,12 +281,12 @@ class ShmDiff:
         return tuple(
             each
             for each in self.blocks
-            if not each.held and (each.origin in _WORDS if noted else each.kind not in _FIXED)
+            if not each.held and (each.origin in WORDS if noted else each.kind not in FIXED)
         )
 
     @property
     def hint(self) -> str:
-        return _hint(groups_of(self.kept))
+        return hint_for(groups_of(self.kept))
 
     def to_data(self) -> dict[str, Any]:
         """As JSON."""
@@ -371,13 +303,13 @@ class ShmDiff:
         rows = [each.row(self.after.sent, self.after.cell) for each in groups_of(self.kept)]
         held = [each for each in self.blocks if each.held]
         if held:
-            rows.append(["held by results here", _size(sum(each.bytes for each in held))])
+            rows.append(["held by results here", size_text(sum(each.bytes for each in held))])
         return rows
 
     def head(self) -> str:
         name = self.after.model or self.after.region
         kept = self.kept
-        count = f"{len(kept)} block{'' if len(kept) == 1 else 's'}, {_size(sum(b.bytes for b in kept))},"
+        count = f"{len(kept)} block{'' if len(kept) == 1 else 's'}, {size_text(sum(b.bytes for b in kept))},"
         text = f"Shm {name}: {count if kept else 'nothing'} survived"
         return text + (f"; it grew by {preview.format_bytes(self.growth)}" if self.growth else "")
 
@@ -424,8 +356,8 @@ class ShmReports(Sequence[ShmReport]):
             [
                 each.model or each.region,
                 preview.format_bytes(each.capacity),
-                _size(each.in_use),
-                _roughly(each.largest_free),
+                size_text(each.in_use),
+                rough_text(each.largest_free),
                 str(len(each.blocks)),
                 "?" if each.growths is None else f"{each.growths}x",
                 "live" if each.owner_alive else "orphan",
