@@ -22,7 +22,6 @@ def _arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--times", action="store_true", help="show durations; they differ from run to run")
     add("--save", metavar="FILE", help="write the trace to a file, too")
-    add("--view", action="store_true", help="open tree and timeline, too")
     add("--format", metavar="FORMAT", default="event", help=f"of that file: {', '.join(FORMATS)} (event)")
 
 
@@ -57,8 +56,6 @@ def _deliver(call: Call, trace: Trace) -> Trace:
     given = call.arguments
     if given.save:
         trace.save(given.save, given.format)
-    if given.view:
-        trace.view()
     return trace.with_times() if given.times else trace
 
 
