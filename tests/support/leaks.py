@@ -42,12 +42,18 @@ def mark_this_run() -> None:
 @contextmanager
 def shared_server(install: ServerInstall, repository: Path) -> Iterator[ServerProcess]:
     """A server that several tests use. What it and its stubs own does not count as left behind."""
-    with ServerProcess(repository, install) as server:
-        _long_lived.append(server)
-        try:
-            yield server
-        finally:
-            _long_lived.remove(server)
+    with ServerProcess(repository, install) as server, long_lived(server):
+        yield server
+
+
+@contextmanager
+def long_lived(server: ServerProcess) -> Iterator[None]:
+    """The same for a server that runs already."""
+    _long_lived.append(server)
+    try:
+        yield
+    finally:
+        _long_lived.remove(server)
 
 
 @contextmanager
