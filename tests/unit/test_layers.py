@@ -15,6 +15,7 @@ FLOORS = [
     ["_host", "_stub"],
     # values and texts for everything above
     [
+        "cancelling",
         "changes",
         "config_checks",
         "datatypes",
