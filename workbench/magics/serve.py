@@ -132,6 +132,11 @@ def _source(call: Call) -> ModelSource | Path:
         )
         return _with(call, source)
     if given.this_cell:
+        if not call.raw_cell:
+            raise WorkbenchUsageError(
+                "the text of this cell is not known: the shell keeps no history",
+                hint="write %%triton model NAME as the cell's first line",
+            )
         return _with(call, source_from_this_cell(call.raw_cell, label=call.cell_label))
     if given.helpers:
         raise WorkbenchUsageError(

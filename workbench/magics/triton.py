@@ -77,16 +77,26 @@ class Call:
         """``Cell In[2]``: the cell that is running."""
         # Not execution_count: versions of IPython differ in when they raise it.
         number = len(self.shell.history_manager.input_hist_raw) - 1
-        return f"Cell In[{number}]" if self.raw_cell else "cell"
+        return f"Cell In[{number}]" if self._holds_this(self._last_input) else "cell"
 
     @property
     def raw_cell(self) -> str:
-        """The whole text of the running cell; "" if the shell keeps no history of it."""
-        raw = str((self.shell.history_manager.input_hist_raw or [""])[-1])
+        """The whole text of the running cell; "" if the shell knows it neither from its history nor from the
+        front end's message.
+        """
+        texts = (self._last_input, _requested(self.shell))
+        return next((text for text in texts if self._holds_this(text)), "")
+
+    @property
+    def _last_input(self) -> str:
+        return str((self.shell.history_manager.input_hist_raw or [""])[-1])
+
+    def _holds_this(self, text: str) -> bool:
+        """Whether this use of the magic stands in the text."""
         here = (
             self.line.split("\n", 1)[0] if self.body is None else self.body.rstrip("\n").rsplit("\n", 1)[-1]
         )
-        return raw if here in raw else ""
+        return bool(text) and here in text
 
     @property
     def leading_lines(self) -> int:
@@ -111,6 +121,12 @@ class Call:
                 hint="expressions are Python; quote one that has blanks or quotes in it: "
                 + f'{name}=\'["a", "b"]\'',
             ) from None
+
+
+def _requested(shell: Any) -> str:
+    """The text that a front end asked to run; "" outside a kernel. Runs without history have nothing else."""
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return str(parent.get("content", {}).get("code", ""))
 
 
 def perform(command: Command, call: Call) -> Any:
