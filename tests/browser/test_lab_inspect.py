@@ -109,3 +109,16 @@ def test_push_to_a_real_server_and_back(lab: LabPage, panel: TritonPanel, server
     panel.accept()
     panel.notification("Roll Back pushed").first.wait_for()
     assert "[2. 4.]" in str(lab.run(3))
+
+
+def test_trace_is_taken_and_read_by_keyboard_while_a_cell_runs(lab: LabPage, busy: TritonPanel) -> None:
+    lab.command("triton-workbench:trace-last", model="keeper")
+    tree = busy.section("Trace").get_by_role("treegrid")
+    tree.wait_for()
+    assert lab.page.evaluate(IS_BUSY)
+    assert tree.get_by_role("row").first.get_attribute("aria-level") == "1"
+    tree.focus()
+    lab.page.keyboard.press("ArrowLeft")  # closes the request
+    lab.wait(lambda: tree.get_by_role("row").count() == 1, "the calls to be hidden")
+    lab.page.keyboard.press("ArrowRight")
+    lab.wait(lambda: tree.get_by_role("row").count() > 1, "the calls to be shown")

@@ -38,6 +38,7 @@ _FOREIGN = {
     "ninja",
     "pip",
     "python",
+    "python3",
     "tritonserver",
     "jupyter",
     "export",

@@ -65,7 +65,7 @@ class Workbench:
         self.on_output: Callable[[str, str], None] | None = None
         #: Loads a model again from another source: ``(name, source, **options)``.
         self.reloader: Reloader | None = None
-        #: Writes models as folders: (names, directory, **options). Handed in as `reloader` is.
+        #: Writes models as folders: ``(names, directory, **options)``. Handed in as `reloader` is.
         self.exporter: Callable[..., Any] | None = None
         #: Brings a model to servers ("push"), or compares it with one ("parity"): ``(verb, name, servers,
         #: **options)``.
