@@ -261,7 +261,7 @@ class LiveTarget(Target):
 
     def log_lines(self, since: int) -> list[LogLine]:
         return [
-            LogLine(_LETTERS[each.level], Path(each.file).name, each.line, each.text)
+            LogLine(_LETTERS[each.level], Path(each.file).name, each.line, each.raw or each.text)
             for each in self._records[since:]
             if each.level in _LETTERS and (each.level != "verbose" or self._verbose)
         ]

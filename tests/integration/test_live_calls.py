@@ -115,11 +115,14 @@ def test_refusals_are_worded_as_on_a_server(live: LiveTarget) -> None:
 
 def test_a_childs_error_arrives_verbatim(live: LiveTarget) -> None:
     define(live, "raise ValueError('in the child')", name="child")
-    text = refusal(define(live, call("child")))
-    assert text.startswith(
+    with pytest.raises(ModelExecutionError) as caught:
+        define(live, call("child")).infer(X=[1, 2])
+    # What the model was told is what it raised again; what is shown of it needs no more than the cause.
+    assert caught.value.wire_text.startswith(
+        "Failed to process the request(s) for model 'm_0', message: TritonModelException: "
         "Failed to process the request(s) for model 'child_0', message: ValueError: in the child"
     )
-    assert "/tmp" not in text.replace("child/1", "")
+    assert "/tmp" not in caught.value.cause.replace("child/1", "")
 
 
 def test_a_model_that_calls_itself(live: LiveTarget) -> None:

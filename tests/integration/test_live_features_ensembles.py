@@ -68,7 +68,7 @@ return [reply(None, pb_utils.get_output_tensor_by_name(r, 'Y').as_numpy())]
         caller.infer(X=[1, 2])
     assert (
         "in ensemble 'e', Failed to process the request(s) for model 'double_0', message: ValueError: no"
-        in str(caught.value)
+        in caught.value.wire_text
     )
 
 

@@ -303,7 +303,11 @@ def test_watching_on_a_screen(live: LiveTarget) -> None:
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**os.environ, "TERM": "xterm-256color"},
+        # Without what other tests may have set: the size is the terminal's.
+        env={
+            **{name: each for name, each in os.environ.items() if name not in ("COLUMNS", "LINES")},
+            "TERM": "xterm-256color",
+        },
     )
     os.close(slave)
     shown = b""

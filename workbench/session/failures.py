@@ -180,6 +180,20 @@ def execution_error(
 
     ``live``: the request was recorded here, and the model can be debugged.
     """
+    error = _execution_error(entry, code, text, request, responses, lines, live)
+    error.wire_text = text
+    return error
+
+
+def _execution_error(
+    entry: ModelEntry,
+    code: int,
+    text: str,
+    request: RequestInfo,
+    responses: Sequence[InferResponse],
+    lines: Witness | None,
+    live: bool,
+) -> ModelExecutionError:
     name = ERROR_CODES[code] if 0 <= code < len(ERROR_CODES) else str(code)
     match = _BATCH.match(text)
     if match is not None and _is_of_another(entry, text[match.end() :], lines):

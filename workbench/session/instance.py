@@ -124,8 +124,10 @@ class Instance:
     def _print(self, line: str) -> None:
         self.route(self._at_the_cell(line))
 
-    def _log(self, handler: Callable[[int, str, int, str], None]) -> Callable[[int, str, int, str], None]:
-        return lambda level, file, line, text: handler(level, file, line, self._at_the_cell(text))
+    def _log(
+        self, handler: Callable[[int, str, int, str, str], None]
+    ) -> Callable[[int, str, int, str], None]:
+        return lambda level, file, line, text: handler(level, file, line, self._at_the_cell(text), text)
 
     def _at_the_cell(self, text: str) -> str:
         """A traceback that a model prints or logs names the cell, too."""

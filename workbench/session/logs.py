@@ -36,7 +36,8 @@ _RANKS = {"verbose": 0, "output": 1, "info": 1, "warning": 2, "error": 3}
 @dataclass(frozen=True)
 class LogRecord:
     """One line. ``level`` is info, warning, error, verbose, or output for what was printed; ``seq`` is its
-    number in the ring.
+    number in the ring. ``raw`` is the text as the model's process sent it, where ``text`` names the cell in
+    its place.
     """
 
     model: str
@@ -45,6 +46,7 @@ class LogRecord:
     file: str = ""
     line: int = 0
     seq: int = 0
+    raw: str = ""
 
     def __str__(self) -> str:
         place = f" {PurePath(self.file).name}:{self.line}" if self.file else ""

@@ -61,6 +61,8 @@ class Revision:
         self._lock = threading.Lock()
         self._awaited = 0
         self._free: SimpleQueue[Instance | None] = SimpleQueue()
+        self._holding = threading.Lock()  # of `all_held`
+        self._holder: int | None = None  # the thread inside it
         self.instances: list[Instance] = _start_all(plan, plan.config.instances)
         for each in self.instances:
             self._free.put(each)
@@ -81,6 +83,8 @@ class Revision:
             InferTimeout: all instances stayed busy.
             StubCrashedError: the process was found dead.
         """
+        if self._holder is not None:
+            self._let_holder_go_first(timeout)
         while True:
             try:
                 instance = cancelling.get(self._free, timeout)
@@ -99,6 +103,8 @@ class Revision:
 
     def try_take(self) -> Instance | None:
         """A free instance if there is one now."""
+        if self._holder not in (None, threading.get_ident()):
+            return None
         try:
             instance = self._free.get(False)
         except Empty:
@@ -130,14 +136,27 @@ class Revision:
         """
         held: list[Instance] = []
         end = time.monotonic() + timeout
-        try:
-            for _ in self.plan.config.instances:
-                held.append(self.take(max(end - time.monotonic(), 0.0)))
-            yield held
-        finally:
-            for each in held:
-                if not each.lost:
-                    self.give(each)
+        with self._holding:
+            self._holder = threading.get_ident()
+            try:
+                for _ in self.plan.config.instances:
+                    held.append(self.take(max(end - time.monotonic(), 0.0)))
+                yield held
+            finally:
+                self._holder = None
+                for each in held:
+                    if not each.lost:
+                        self.give(each)
+
+    def _let_holder_go_first(self, timeout: float | None) -> None:
+        """Wait while another thread is in `all_held`: threads that take an instance in the moment in which
+        they gave one back would leave none for it.
+        """
+        if self._holder == threading.get_ident():
+            return
+        if not self._holding.acquire(timeout=-1 if timeout is None else timeout):
+            raise self._all_busy(timeout)
+        self._holding.release()
 
     def become(self, entry: ModelEntry) -> None:
         """From now on this is a revision of another source. Only while all instances are held."""

@@ -29,11 +29,13 @@ class Services:
         self.control = control
         self.tap = tap
 
-    def log_handler(self, model: str) -> Callable[[int, str, int, str], None]:
+    def log_handler(self, model: str) -> Callable[[int, str, int, str, str], None]:
+        """Takes level, file, line, the text to show, and the text as it came."""
         add = self.logs.add
 
-        def handle(level: int, file: str, line: int, text: str) -> None:
-            add(LogRecord(model, LEVELS[level] if 0 <= level < len(LEVELS) else "info", text, file, line))
+        def handle(level: int, file: str, line: int, text: str, raw: str) -> None:
+            name = LEVELS[level] if 0 <= level < len(LEVELS) else "info"
+            add(LogRecord(model, name, text, file, line, raw=raw))
 
         return handle
 
