@@ -41,15 +41,23 @@ struct ServiceLoop::Incoming {
 
 ServiceLoop::ServiceLoop(std::shared_ptr<Link> link, std::shared_ptr<Services> services,
                          std::size_t pool_size)
-    : link_(std::move(link)), services_(std::move(services)), pool_(pool_size), courier_(1) {}
+    : link_(std::move(link)),
+      services_(std::move(services)),
+      second_reader_(link_->release().services_on_s2p && pool_size > 1),
+      pool_(second_reader_ ? pool_size - 1 : pool_size),
+      courier_(1) {}
 
 ServiceLoop::~ServiceLoop() { Stop(); }
 
 void ServiceLoop::Start() {
   const bool relays = !link_->release().services_on_s2p;
-  serving_ = relays ? 2 : 1;
+  readers_ = second_reader_ ? 2 : 1;
+  serving_ = readers_ + (relays ? 1 : 0);
   threads_.emplace_back([self = shared_from_this()] { self->Watch(); });
-  threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
+  for (int i = readers_; i > 0; --i) {
+    threads_.emplace_back(
+        [self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
+  }
   if (relays) {
     threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->parent_mq(), true); });
   }
@@ -79,10 +87,11 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
   // The first message on parent_mq only says that the process runs; its command was never written.
   bool is_first = is_conversation;
   Spin spin;
+  bool called = false;  // a model waits for another model's answer: the next message is not near
   Run([&] {
     while (!link_->closing()) {
       const bool sweeps = !is_conversation && !link_->retained().empty();
-      const auto handle = queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice), &spin);
+      const auto handle = queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice), called ? nullptr : &spin);
       if (sweeps) link_->retained().Sweep();
       if (handle.value_or(0) == 0) {
         if (is_conversation) Relay(0);
@@ -94,6 +103,13 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
         continue;
       }
       const Incoming message(link_.get(), *handle);
+      called = IsCall(message.command);
+      if (called && !is_conversation && LeaveReading()) {
+        Run(TakeBlsCall(message.handle));
+        ++serving_;
+        ++readers_;
+        continue;
+      }
       if (is_conversation && !IsService(message.command)) {
         Relay(*handle);
       } else {
@@ -101,8 +117,22 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
       }
     }
   });
+  if (!is_conversation) --readers_;
+  const bool is_last = --serving_ == 0;
+  // The other reader may have slept through the wake-up, which only one of them gets.
+  if (!is_last) link_->WakeReaders();
   // Only now: what was sent before the end has been taken over.
-  if (--serving_ == 0 && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
+  if (is_last && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
+}
+
+// True: this thread may work on a call itself, which saves it the way through the pool; another goes on reading.
+bool ServiceLoop::LeaveReading() {
+  if (readers_.fetch_sub(1) > 1) {
+    --serving_;
+    return true;
+  }
+  ++readers_;
+  return false;
 }
 
 // Nothing may escape a thread; what cannot go on ends the conversation.
@@ -148,9 +178,12 @@ void ServiceLoop::Settle() {
   }
 }
 
-bool ServiceLoop::IsService(Command command) const {
-  return command == Command::kInferExecRequest || command == Command::kInferStreamExecRequest ||
-         command == Command::kResponseSend;
+bool ServiceLoop::IsCall(Command command) {
+  return command == Command::kInferExecRequest || command == Command::kInferStreamExecRequest;
+}
+
+bool ServiceLoop::IsService(Command command) {
+  return IsCall(command) || command == Command::kResponseSend;
 }
 
 void ServiceLoop::Dispatch(const Incoming& message) {
@@ -161,7 +194,8 @@ void ServiceLoop::Dispatch(const Incoming& message) {
       return TakeResponse(message.args);
     case Command::kInferExecRequest:
     case Command::kInferStreamExecRequest:
-      return TakeBlsCall(message.handle);
+      pool_.Submit([this, answer = TakeBlsCall(message.handle)] { Run(answer); });
+      return;
     case Command::kBlsCleanup:
     case Command::kResponseFactoryCleanup:
       return TakeCleanup(message);
@@ -264,21 +298,19 @@ void ServiceLoop::TakeResponse(Handle payload) {
   Answer<wire::ResponseSend>(payload, [](wire::ResponseSend*) {});
 }
 
-void ServiceLoop::TakeBlsCall(Handle message) {
+std::function<void()> ServiceLoop::TakeBlsCall(Handle message) {
   auto call = BlsCall::Take(link_, Envelope::Load(link_->pool(), link_->release(), message));
-  pool_.Submit([this, self = shared_from_this(), call = std::move(call)]() mutable {
-    Run([&] {
-      try {
-        call->Read();
-      } catch (const RegionBroken&) {
-        throw;
-      } catch (const Error& error) {
-        call->SendError(error.what(), ErrorCode::kUnsupported);
-        return;
-      }
-      services_->Bls(std::move(call));
-    });
-  });
+  return [this, self = shared_from_this(), call = std::move(call)]() mutable {
+    try {
+      call->Read();
+    } catch (const RegionBroken&) {
+      throw;
+    } catch (const Error& error) {
+      call->SendError(error.what(), ErrorCode::kUnsupported);
+      return;
+    }
+    services_->Bls(std::move(call));
+  };
 }
 
 void ServiceLoop::TakeCleanup(const Incoming& message) {

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -38,13 +39,16 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   void Watch();
   void Serve(Queue* queue, bool is_conversation);
+  bool LeaveReading();
   void Relay(Handle handle);
   void Dispatch(const Incoming& message);
-  bool IsService(Command command) const;
+  static bool IsCall(Command command);
+  static bool IsService(Command command);
 
   void TakeLog(Handle payload);
   void TakeResponse(Handle payload);
-  void TakeBlsCall(Handle message);
+  // What answers the call, and may take long.
+  std::function<void()> TakeBlsCall(Handle message);
   void TakeCleanup(const Incoming& message);
   void TakeIsCancelled(Handle payload);
   void TakeCancelBls(Handle payload);
@@ -61,10 +65,12 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<Services> services_;
+  const bool second_reader_;
   ThreadPool pool_;     // calls to other models, model control: may take long
   ThreadPool courier_;  // log lines and metrics: one after the other, as they came
   std::vector<std::thread> threads_;
-  std::atomic<int> serving_{0};
+  std::atomic<int> serving_{0};  // threads that read messages
+  std::atomic<int> readers_{0};  // those of stub_to_parent_mq
 
   // Releases before 24.10 mix services into parent_mq. Then a thread of ours reads it, and the conversation's
   // messages wait here.

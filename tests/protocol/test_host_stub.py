@@ -10,7 +10,16 @@ from workbench import _host
 
 TREE = ast.parse((Path(workbench.__file__).parent / "_host.pyi").read_text())
 #: What exists for type checkers only.
-TYPING_ONLY = {"StructLayout", "TensorTuple", "LogHandler", "BlsHandler", "MetricHandler", "ControlHandler"}
+TYPING_ONLY = {
+    "BlockTuple",
+    "BlsHandler",
+    "ControlHandler",
+    "LogHandler",
+    "MetricHandler",
+    "StructLayout",
+    "TapTensor",
+    "TensorTuple",
+}
 #: Python calls these through the type, under no name of their own before 3.12.
 PROTOCOLS = {"__init__", "__buffer__"}
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["BlsRouter", "Mock"]
 
 INTERNAL = 1
+_NONE = ("", "{}")  # no parameters
 
 
 class _Refused(Exception):  # noqa: N818 - carries an answer
@@ -136,8 +137,7 @@ class BlsRouter:
             call.correlation_id,
             call.flags,
             call.timeout_us,
-            # A server hands them on without blanks.
-            json.dumps(json.loads(call.parameters or "{}"), separators=(",", ":")),
+            _without_blanks(call.parameters),
             call.trace_context,
             call.span,
         )
@@ -216,6 +216,11 @@ class BlsRouter:
             each.name: mocks.to_array((each.name, each.datatype, each.shape, each)) for each in call.inputs
         }
         call.send(mocks.answer(call.model_name, mock, inputs, call.requested_outputs), final=True)
+
+
+def _without_blanks(parameters: str) -> str:
+    """Parameters in the form in which a server hands them on."""
+    return json.dumps(json.loads(parameters), separators=(",", ":")) if parameters not in _NONE else "{}"
 
 
 def _head(name: str) -> str:
