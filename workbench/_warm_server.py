@@ -28,6 +28,8 @@ __all__ = ["library_folders", "run"]
 _LIMIT = 1 << 18  # bytes of one message; the kernel's limit for a datagram is near it
 _SHAREABLE = frozenset({"/dev/null", "/dev/urandom", "/dev/random"})
 _PATIENCE_MS = 5000  # for stubs to notice that the parent is gone, which takes them 0.3 s
+_SPARE_MS = 40  # after a start before the next child is made: the processors belong to the new stub first
+_OWN_BYTES = 32 << 20  # of memory that a child copies ahead of its request
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class _Request:
 class _Child:
     pid: int
     status: int  # where the exit code is to be written
+
+
+@dataclass
+class _Spare:
+    """A child that has no request yet."""
+
+    pid: int
+    pidfd: int
+    control: socket.socket  # for its request
 
 
 def library_folders() -> list[str]:
@@ -186,12 +197,18 @@ def _list(folder: str) -> list[Path]:
 
 
 class _Server:
-    """Answers requests, and reaps what it forked."""
+    """Answers requests, and reaps what it forked.
+
+    It keeps one child ahead of its request: then neither the fork nor copying the memory that the child will
+    write to costs the request time.
+    """
 
     def __init__(self, control: socket.socket, parent_fd: int, *, forks: bool) -> None:
         self._control = control
         self._parent_fd = parent_fd
         self._forks = forks
+        self._spares = forks  # whether to keep one
+        self._spare: _Spare | None = None
         self._children: dict[int, _Child] = {}  # by pidfd
         self._poll = select.poll()
 
@@ -202,7 +219,13 @@ class _Server:
         patience = None
         serving = True
         while serving or self._children:
-            ready = self._poll.poll(patience)
+            wants_spare = serving and self._spares and self._spare is None
+            ready = self._poll.poll(_SPARE_MS if wants_spare else patience)
+            if not ready and wants_spare:
+                request = self._make_spare()
+                if request is not None:
+                    return request
+                continue
             if not ready:  # the parent is gone, and these have not noticed
                 for pidfd in self._children:
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -213,45 +236,50 @@ class _Server:
                 elif descriptor == self._parent_fd:
                     self._poll.unregister(self._parent_fd)
                     serving, patience = False, _PATIENCE_MS
-                else:
+                elif descriptor == self._control.fileno():
                     message, descriptors, _, _ = socket.recv_fds(self._control, _LIMIT, 4)
                     if not message:  # no more requests: stay to reap
                         self._poll.unregister(self._control)
                         serving = False
                         continue
-                    request = _Request(**json.loads(message), descriptors=list(descriptors))
-                    if self._start(request):
+                    request = self._start(message, list(descriptors))
+                    if request is not None:
                         return request
+                elif self._spare is not None and descriptor == self._spare.pidfd:
+                    self._drop_spare()  # somebody killed it
+            if not serving:
+                self._drop_spare()
         return None
 
-    def _start(self, request: _Request) -> bool:
-        """True in the process that is to become the stub."""
-        output, status, folder, line = request.descriptors
+    def _start(self, message: bytes, descriptors: list[int]) -> _Request | None:
+        """The request in the process that is to become the stub."""
         if not self._forks:
             self._answer(os.getpid(), os.pidfd_open(os.getpid()))
-            self._let_go(status)
-            return True
-        try:
-            pid = os.fork()
-        except OSError as error:
-            self._control.send(json.dumps({"error": str(error)}).encode())
-            pid = -1
+            self._let_go()
+            return _request(message, descriptors)
+        pid, pidfd = self._hand_over(message, descriptors)
+        if pid < 0:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self._control.send(json.dumps({"error": str(error)}).encode())
         if pid == 0:
             os.setsid()
-            self._let_go(status)
-            return True
-        os.close(output)
-        os.close(folder)
-        os.close(line)
+            self._let_go()
+            return _request(message, descriptors)
+        output, status, *others = descriptors
+        for each in (output, *others):
+            os.close(each)
         if pid < 0:
             os.close(status)
-            return False
-        pidfd = os.pidfd_open(pid)
+            return None
+        if pidfd < 0:
+            pidfd = os.pidfd_open(pid)
+            self._poll.register(pidfd, select.POLLIN)
         self._children[pidfd] = _Child(pid, status)
-        self._poll.register(pidfd, select.POLLIN)
         # Nothing is reaped between fork and answer: the pid cannot be another process's yet.
         self._answer(pid, pidfd)
-        return False
+        return None
 
     def _answer(self, pid: int, pidfd: int) -> None:
         socket.send_fds(self._control, [json.dumps({"pid": pid}).encode()], [pidfd])
@@ -269,17 +297,72 @@ class _Server:
             pass
         os.close(child.status)
 
-    def _let_go(self, status: int) -> None:
-        """Close what is the server's, in the process that will be a stub."""
+    def _let_go(self) -> None:
+        """Close what is the server's, in a process that will be a stub."""
         self._control.close()
         os.close(self._parent_fd)
-        os.close(status)
+        if self._spare is not None:
+            self._spare.control.close()
+            os.close(self._spare.pidfd)
         for pidfd, child in self._children.items():
             os.close(pidfd)
             os.close(child.status)
 
+    def _make_spare(self) -> _Request | None:
+        """Fork a child ahead of its request; the request in the child, once there is one."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError:
+            self._spares = False
+            ours.close()
+            theirs.close()
+            return None
+        if pid:
+            theirs.close()
+            self._spare = _Spare(pid, os.pidfd_open(pid), ours)
+            self._poll.register(self._spare.pidfd, select.POLLIN)
+            return None
+        ours.close()
+        os.setsid()
+        self._let_go()
+        sys.modules["workbench._stub"].take_own_pages(_OWN_BYTES)
+        message, descriptors, _, _ = socket.recv_fds(theirs, _LIMIT, 4)
+        theirs.close()
+        if not message:  # no more requests, or the server is gone
+            os._exit(0)
+        return _request(message, list(descriptors))
+
+    def _hand_over(self, message: bytes, descriptors: list[int]) -> tuple[int, int]:
+        """Give a request to the child that waits for one. Its pid and pidfd; -1 and -1 if there is none."""
+        spare = self._spare
+        if spare is None:
+            return -1, -1
+        try:
+            socket.send_fds(spare.control, [message], descriptors)
+        except OSError:
+            self._drop_spare()
+            return -1, -1
+        self._spare = None
+        spare.control.close()
+        return spare.pid, spare.pidfd
+
+    def _drop_spare(self) -> None:
+        if self._spare is None:
+            return
+        self._spare.control.close()  # which ends it
+        self._poll.unregister(self._spare.pidfd)
+        os.waitpid(self._spare.pid, 0)
+        os.close(self._spare.pidfd)
+        self._spare = None
+
 
 # -- the stub --------------------------------------------------------------------------------------------
+
+
+def _request(message: bytes, descriptors: list[int]) -> _Request:
+    os.close(descriptors[1])  # what the server writes to
+    return _Request(**json.loads(message), descriptors=descriptors)
 
 
 def _become(request: _Request) -> None:

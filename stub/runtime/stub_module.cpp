@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "runtime/own_pages.hpp"
 #include "runtime/python_error.hpp"
 #include "runtime/stub_main.hpp"
 
@@ -25,6 +26,9 @@ PYBIND11_MODULE(_stub, module) {
       "'triton_release' may name the release to speak. on_failure: called with each exception that leaves "
       "the\n"
       "model, and the text that crosses in its place.");
+  module.def("take_own_pages", &wb::TakeOwnPages, py::arg("most"),
+             "In a forked process: copy the memory it still shares ahead of time, at most this many bytes. "
+             "Gives how\nmany; 0 where the kernel cannot.");
   module.def(
       "detect_release",
       [](const std::string& stub_directory, int parent_pid) {

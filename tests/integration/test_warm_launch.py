@@ -64,12 +64,26 @@ def warm() -> Iterator[WarmLauncher]:
     launcher.close()
 
 
-@pytest.fixture(params=["cold", "warm"])
+def spare_of(launcher: WarmLauncher) -> psutil.Process:
+    """The child that the warm process has ready for the next start."""
+    assert launcher._server is not None
+    server = psutil.Process(launcher._server.pid)
+    end = time.monotonic() + SECONDS
+    while not (children := server.children()):
+        assert time.monotonic() < end, "no child was made ahead of its request"
+        time.sleep(0.01)
+    (child,) = children
+    return child
+
+
+@pytest.fixture(params=["cold", "forked", "spare"])
 def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
     if request.param == "cold":
         yield cold_launcher()
         return
     launcher: WarmLauncher = request.getfixturevalue("warm")
+    if request.param == "spare":
+        spare_of(launcher)
     yield launcher
     assert (launcher.warm_starts, launcher.cold_starts) == (1, 0)
 
@@ -309,6 +323,61 @@ def test_the_warm_process_killed(warm: WarmLauncher, write: Write) -> None:
     with load(warm, file) as third:
         assert third.said() not in (server, os.getpid())
     assert (warm.warm_starts, warm.cold_starts) == (2, 1)
+
+
+def test_a_child_waits_for_the_next_request(warm: WarmLauncher, write: Write) -> None:
+    file = write("print(json.dumps([os.getpid(), os.getsid(0), len(os.listdir('/proc/self/fd'))]))")
+    waiting = spare_of(warm)
+    with load(warm, file) as first:
+        pid, session, descriptors = first.said()
+        assert pid == session == waiting.pid == first.process.pid
+        with load(warm, file) as second:  # at once: nobody waits yet
+            assert second.said()[2] == descriptors
+            assert second.finish() == 0
+        assert first.finish() == 0
+    assert spare_of(warm).pid != waiting.pid
+
+
+def test_the_waiting_child_killed(warm: WarmLauncher, write: Write) -> None:
+    file = write("print(json.dumps(os.getpid()))")
+    killed = spare_of(warm)
+    killed.kill()
+    assert psutil.wait_procs([killed], SECONDS)[1] == []
+    with load(warm, file) as stub:
+        assert stub.said() != killed.pid
+        assert stub.finish() == 0
+    assert spare_of(warm).pid != killed.pid
+    assert (warm.warm_starts, warm.cold_starts) == (1, 0)
+
+
+def test_the_waiting_child_ends_with_the_warm_process(warm: WarmLauncher) -> None:
+    waiting = spare_of(warm)
+    assert warm._server is not None
+    os.kill(warm._server.pid, signal.SIGKILL)
+    assert psutil.wait_procs([waiting], SECONDS)[1] == []
+
+
+def test_pages_are_copied_ahead() -> None:
+    code = """if True:
+        import mmap, os, resource
+        from workbench import _stub
+        def faults():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        data = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for at in range(0, 8 << 20, mmap.PAGESIZE):
+            data[at] = 1
+        if os.fork() == 0:
+            few = _stub.take_own_pages(1 << 20)
+            taken = _stub.take_own_pages(1 << 30)
+            before = faults()
+            for at in range(0, 8 << 20, mmap.PAGESIZE):
+                data[at] = 2
+            print(few <= 1 << 20, taken >= 8 << 20, taken < 64 << 20, faults() - before < 100, flush=True)
+            os._exit(0)
+        os.wait()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True True True\n"
 
 
 def test_the_warm_process_stopped(warm: WarmLauncher, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
