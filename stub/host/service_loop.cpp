@@ -91,7 +91,8 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
   Run([&] {
     while (!link_->closing()) {
       const bool sweeps = !is_conversation && !link_->retained().empty();
-      const auto handle = queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice), called ? nullptr : &spin);
+      const auto handle =
+          queue->Pop(Deadline::After(sweeps ? kSweepSlice : kIdleSlice), called ? nullptr : &spin);
       if (sweeps) link_->retained().Sweep();
       if (handle.value_or(0) == 0) {
         if (is_conversation) Relay(0);
@@ -125,7 +126,8 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
   if (is_last && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
 }
 
-// True: this thread may work on a call itself, which saves it the way through the pool; another goes on reading.
+// True: this thread may work on a call itself, which saves it the way through the pool; another goes on
+// reading.
 bool ServiceLoop::LeaveReading() {
   if (readers_.fetch_sub(1) > 1) {
     --serving_;
@@ -182,9 +184,7 @@ bool ServiceLoop::IsCall(Command command) {
   return command == Command::kInferExecRequest || command == Command::kInferStreamExecRequest;
 }
 
-bool ServiceLoop::IsService(Command command) {
-  return IsCall(command) || command == Command::kResponseSend;
-}
+bool ServiceLoop::IsService(Command command) { return IsCall(command) || command == Command::kResponseSend; }
 
 void ServiceLoop::Dispatch(const Incoming& message) {
   switch (message.command) {

@@ -20,7 +20,7 @@ namespace wb {
 namespace {
 
 constexpr std::size_t kLargestRange = std::size_t{1} << 30;  // larger ones are reservations
-constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;  // proc(5), pagemap
+constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;   // proc(5), pagemap
 
 struct Range {
   std::uintptr_t start;
@@ -61,7 +61,8 @@ class PageMap {
     std::vector<std::uint64_t> entries((range.end - range.start) / page);
     const auto bytes = static_cast<ssize_t>(entries.size() * sizeof(std::uint64_t));
     const auto offset = static_cast<off_t>(range.start / page * sizeof(std::uint64_t));
-    if (file_ < 0 || pread(file_, entries.data(), static_cast<std::size_t>(bytes), offset) != bytes) return {};
+    if (file_ < 0 || pread(file_, entries.data(), static_cast<std::size_t>(bytes), offset) != bytes)
+      return {};
     return entries;
   }
 
