@@ -23,6 +23,7 @@ RELOADS = int(os.environ.get("WORKBENCH_SOAK_RELOADS", "25"))
 WARM_UP = 10  # reloads before memory is looked at: what is made once and kept is no growth
 RATE = 200  # requests a second, of all senders together
 SENDERS = 4
+SETTLE_S = 0.5  # until the child is there that the warm process makes ahead of the next start
 GROWTH = 0.05  # of the kernel's memory
 
 pytestmark = pytest.mark.timeout(60 + 2 * RELOADS)
@@ -118,6 +119,7 @@ def settled(session: wb.Workbench) -> tuple[int, int, int]:
     """Processes, regions and threads of the session once old revisions have gone."""
     for each in session.hosts["m"]._retiring:
         each.join()
+    time.sleep(SETTLE_S)
     gc.collect()  # a request that met a reload leaves its traceback, and what hangs on it, to the collector
     processes = [
         each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE

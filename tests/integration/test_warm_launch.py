@@ -69,7 +69,7 @@ def spare_of(launcher: WarmLauncher) -> psutil.Process:
     assert launcher._server is not None
     server = psutil.Process(launcher._server.pid)
     end = time.monotonic() + SECONDS
-    while not (children := server.children()):
+    while len(children := server.children()) != 1:
         assert time.monotonic() < end, "no child was made ahead of its request"
         time.sleep(0.01)
     (child,) = children
@@ -620,7 +620,8 @@ def test_nothing_grows(warm: WarmLauncher, write: Write) -> None:
         server = warm._server
         assert server is not None
         assert warm.wait_ready(SECONDS)
-        there = psutil.Process(server.pid)
+        there = spare_of(warm).parent()
+        assert there is not None
         return me.num_fds(), len(me.children(recursive=True)), there.num_fds(), len(there.children())
 
     for _ in range(3):
