@@ -8,6 +8,8 @@ BIN    := .venv/bin
 UV     := VIRTUAL_ENV=$(CURDIR)/.venv $(CURDIR)/$(BIN)/uv
 NOTEBOOK ?= notebooks/01_first_five_minutes.ipynb
 ARGS   ?=
+# Interpreters that `make package` builds wheels for: names on PATH, or paths.
+PYTHONS ?= $(PYTHON)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
@@ -20,7 +22,7 @@ LAB     := $(shell find labextension/src labextension/style labextension/schema 
 WORKERS ?= auto
 SUITES  := -n $(WORKERS) --dist loadfile tests
 
-.PHONY: help build demo lab test server browser docs lint format bench soak slow clean
+.PHONY: help build demo lab test server browser docs lint format bench soak slow package clean
 help:
 	@echo 'make demo    set up, run the first notebook, print its results'
 	@echo 'make lab     set up, open the notebooks in JupyterLab'
@@ -32,6 +34,7 @@ help:
 	@echo 'make soak    the long runs at full length: 1,000 loads, 1,000 reloads under load'
 	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make slow    the tests that build for other interpreters, and install into a new environment'
+	@echo 'make package an sdist, and a wheel for each of PYTHONS="python3.11 ...", in dist/'
 	@echo 'make clean   remove builds and .venv'
 
 build:
@@ -113,10 +116,20 @@ soak: build server
 
 slow: build server
 	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py \
-	  tests/integration/test_labextension.py
+	  tests/integration/test_labextension.py tests/integration/test_packaging.py
 
 bench: build server
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# From the sdist, as whoever has no checkout would build; manylinux wheels, which need no compiler where they go.
+package: .venv/.deps
+	rm -rf dist && mkdir -p dist/plain
+	$(UV) build -q --sdist -o dist .
+	for python in $(PYTHONS); do \
+	  $(BIN)/uv build -q --wheel --python "$$python" -C cmake.define.WORKBENCH_EXECUTABLE=OFF -o dist/plain dist/*.tar.gz \
+	    && $(BIN)/auditwheel repair -w dist dist/plain/*.whl && rm dist/plain/*.whl || exit; \
+	done
+	rm -r dist/plain dist/.gitignore; ls dist
 
 clean:
 	rm -rf build dist labextension/dist labextension/lib labextension/node_modules .venv compile_commands.json .ruff_cache .mypy_cache .hypothesis

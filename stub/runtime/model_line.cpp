@@ -1,6 +1,7 @@
 #include "runtime/model_line.hpp"
 
 #include <Python.h>
+#include <frameobject.h>  // before Python 3.11 no part of Python.h
 
 namespace wb {
 
