@@ -80,6 +80,10 @@ void BlsCall::TellReply(const ResponseValue& response) {
 }
 
 void BlsCall::Send(ResponseValue response, bool final) {
+  link_->Explain([&] { SendNow(std::move(response), final); });
+}
+
+void BlsCall::SendNow(ResponseValue response, bool final) {
   const std::lock_guard lock(mutex_);
   if (final_sent_) throw Error("the final response of this call was sent already");
   if (!decoupled_ && !final) {

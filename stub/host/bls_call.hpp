@@ -41,6 +41,7 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   BlsCall(std::shared_ptr<Link> link, Envelope request);
   void TellCall(const CallSite* site);
   void TellReply(const ResponseValue& response);
+  void SendNow(ResponseValue response, bool final);
   void SendFirst(Handle response, Parcel parcel);
   void SendNext(Handle response, Parcel parcel);
 

@@ -170,6 +170,8 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
                             (release.execute_path == ExecutePath::kSeparate && !link_->options().decoupled);
   try {
     TakeAnswer(batch.get(), ReadExecuteResponse(pool, release, message, with_handles), with_handles);
+  } catch (const LockDied&) {  // see Explain
+    throw;
   } catch (const RegionBroken& error) {
     link_->Fail(Fault::Kind::kProtocol, error.what());
     throw;
@@ -267,8 +269,7 @@ Handle Channel::Ask(std::unique_ptr<Batch>* batch, Command answer, const Deadlin
     return message;
   } catch (const RegionBroken& error) {
     in_flight_ = std::move(*batch);
-    // A lock that died with its owner is how the owner's death may show first.
-    if (link_->peer().Gone()) {
+    if (link_->MeansTheEnd(error)) {
       link_->FailNotHealthy();
       throw PeerGone(link_->NotHealthyText());
     }

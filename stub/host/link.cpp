@@ -12,6 +12,7 @@ namespace wb {
 namespace {
 
 constexpr auto kWakePatience = std::chrono::milliseconds(50);
+constexpr auto kEndPatience = std::chrono::milliseconds(1000);  // a large process takes a while to end
 
 std::shared_ptr<Pool> MakePool(const LinkOptions& options) {
   if (options.region_name.empty() || options.region_name.find('/') != std::string::npos) {
@@ -85,6 +86,11 @@ std::optional<Fault> Link::fault() const {
 void Link::CheckFault() const {
   if (!failed_) return;
   if (const auto reason = fault()) reason->Throw();
+}
+
+bool Link::MeansTheEnd(const std::exception& error) {
+  const bool lock_died = dynamic_cast<const LockDied*>(&error) != nullptr;
+  return peer_.GoneWithin(lock_died ? kEndPatience : std::chrono::milliseconds(0));
 }
 
 void Link::Lock(pthread_mutex_t* mutex) {

@@ -13,6 +13,7 @@
 #include "host/peer.hpp"
 #include "host/pending.hpp"
 #include "host/retained.hpp"
+#include "protocol/error.hpp"
 #include "protocol/releases.hpp"
 #include "shm/queue.hpp"
 #include "shm/turn.hpp"
@@ -72,6 +73,23 @@ class Link {
   std::optional<Fault> fault() const;
   // Throws what the fault says, if there is one.
   void CheckFault() const;
+  // Whether an error is no more than the end of the other side as seen from here. A lock that died with its
+  // owner can be met a moment before the system says that the owner is gone.
+  bool MeansTheEnd(const std::exception& error);
+  // Runs `work`, in which a lock may be met that died with the other side: throws PeerGone then.
+  template <typename Work>
+  auto Explain(Work work) {
+    try {
+      return work();
+    } catch (const LockDied& error) {
+      if (MeansTheEnd(error)) {
+        FailNotHealthy();
+        throw PeerGone(NotHealthyText());
+      }
+      Fail(Fault::Kind::kProtocol, error.what());
+      throw;
+    }
+  }
   // True once waiting for the other side is pointless.
   bool Over() { return closing_ || failed_ || peer_.Gone(); }
   void StartClosing() { closing_ = true; }

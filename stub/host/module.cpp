@@ -125,7 +125,7 @@ void Execute(ChannelObject& self, const std::vector<std::shared_ptr<Request>>& r
     pending.push_back(request->pending);
   }
   const py::gil_scoped_release release;
-  self->Execute(pending, AfterOptional(timeout), CheckSignals());
+  self->link().Explain([&] { return self->Execute(pending, AfterOptional(timeout), CheckSignals()); });
 }
 
 // Handlers are often methods of an object that owns the channel: a cycle through C++.
@@ -166,32 +166,37 @@ void BindChannel(py::module_& module) {
       .def(
           "wait_started",
           [](ChannelObject& self, double timeout) {
-            self->WaitStarted(Deadline::AfterSeconds(timeout), CheckSignals());
+            self->link().Explain(
+                [&] { return self->WaitStarted(Deadline::AfterSeconds(timeout), CheckSignals()); });
           },
           py::arg("timeout"), Released())
       .def(
           "auto_complete",
           [](ChannelObject& self, const std::string& config, std::optional<double> timeout) {
-            return self->AutoComplete(config, AfterOptional(timeout), CheckSignals());
+            return self->link().Explain(
+                [&] { return self->AutoComplete(config, AfterOptional(timeout), CheckSignals()); });
           },
           py::arg("config_json"), py::arg("timeout") = py::none(), Released())
       .def(
           "initialize",
           [](ChannelObject& self, const StringMap& args, std::optional<double> timeout) {
-            self->Initialize(args, AfterOptional(timeout), CheckSignals());
+            self->link().Explain(
+                [&] { return self->Initialize(args, AfterOptional(timeout), CheckSignals()); });
           },
           py::arg("args"), py::arg("timeout") = py::none(), Released())
       .def("execute", &Execute, py::arg("requests"), py::arg("timeout") = py::none())
       .def(
           "is_ready",
           [](ChannelObject& self, double timeout) {
-            return self->IsReady(Deadline::AfterSeconds(timeout), CheckSignals());
+            return self->link().Explain(
+                [&] { return self->IsReady(Deadline::AfterSeconds(timeout), CheckSignals()); });
           },
           py::arg("timeout") = 5.0, Released())
       .def(
           "finalize",
           [](ChannelObject& self, double timeout) {
-            self->Finalize(Deadline::AfterSeconds(timeout), CheckSignals());
+            self->link().Explain(
+                [&] { return self->Finalize(Deadline::AfterSeconds(timeout), CheckSignals()); });
           },
           py::arg("timeout"), Released())
       .def("close", &ChannelObject::Close)

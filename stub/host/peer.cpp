@@ -38,11 +38,13 @@ void Peer::Attach(pid_t pid) {
   fd_ = fd;
 }
 
-bool Peer::Gone() {
+bool Peer::Gone() { return GoneWithin(std::chrono::milliseconds(0)); }
+
+bool Peer::GoneWithin(std::chrono::milliseconds patience) {
   if (gone_) return true;
   if (!attached()) return false;
   pollfd watched{fd_, POLLIN, 0};
-  if (poll(&watched, 1, 0) > 0) gone_ = true;
+  if (poll(&watched, 1, static_cast<int>(patience.count())) > 0) gone_ = true;
   return gone_;
 }
 

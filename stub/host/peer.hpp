@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 
 namespace wb {
 
@@ -20,6 +21,8 @@ class Peer {
   bool attached() const { return fd_ >= 0; }
   // Asks the system. Once true it stays true.
   bool Gone();
+  // The same, once it is so or the time is over.
+  bool GoneWithin(std::chrono::milliseconds patience);
   // Sleeps until the process has ended (true) or Stop was called (false).
   bool WaitForEnd();
   void Stop() noexcept;

@@ -105,10 +105,15 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
       }
       const Incoming message(link_.get(), *handle);
       called = IsCall(message.command);
-      if (called && !is_conversation && LeaveReading()) {
-        Run(TakeBlsCall(message.handle));
-        ++serving_;
-        ++readers_;
+      if (called && !is_conversation) {
+        std::function<void()> answer = TakeBlsCall(message.handle);
+        if (LeaveReading()) {
+          Run(std::exchange(answer, nullptr));
+          ++serving_;
+          ++readers_;
+        } else {
+          Submit(std::move(answer));
+        }
         continue;
       }
       if (is_conversation && !IsService(message.command)) {
@@ -146,7 +151,7 @@ void ServiceLoop::Run(Job job) {
   } catch (const TimedOut&) {  // a lock of the region stays taken: its holder stands still
     link_->FailNotHealthy();
   } catch (const std::exception& error) {
-    if (link_->closing() || link_->peer().Gone()) return;  // a lock may have died with its owner
+    if (link_->closing() || link_->MeansTheEnd(error)) return;
     link_->Fail(Fault::Kind::kProtocol, error.what());
   }
 }
@@ -180,6 +185,10 @@ void ServiceLoop::Settle() {
   }
 }
 
+void ServiceLoop::Submit(std::function<void()> answer) {
+  pool_.Submit([this, answer = std::move(answer)] { Run(answer); });
+}
+
 bool ServiceLoop::IsCall(Command command) {
   return command == Command::kInferExecRequest || command == Command::kInferStreamExecRequest;
 }
@@ -194,8 +203,7 @@ void ServiceLoop::Dispatch(const Incoming& message) {
       return TakeResponse(message.args);
     case Command::kInferExecRequest:
     case Command::kInferStreamExecRequest:
-      pool_.Submit([this, answer = TakeBlsCall(message.handle)] { Run(answer); });
-      return;
+      return Submit(TakeBlsCall(message.handle));
     case Command::kBlsCleanup:
     case Command::kResponseFactoryCleanup:
       return TakeCleanup(message);

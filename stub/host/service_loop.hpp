@@ -49,6 +49,7 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
   void TakeResponse(Handle payload);
   // What answers the call, and may take long.
   std::function<void()> TakeBlsCall(Handle message);
+  void Submit(std::function<void()> answer);
   void TakeCleanup(const Incoming& message);
   void TakeIsCancelled(Handle payload);
   void TakeCancelBls(Handle payload);

@@ -35,6 +35,12 @@ class RegionBroken : public Error {
   using Error::Error;
 };
 
+// That lock died with its owner, which is how the owner's end may show first.
+class LockDied : public RegionBroken {
+ public:
+  using RegionBroken::RegionBroken;
+};
+
 // A wait reached its deadline while the other side still lives.
 class TimedOut : public Error {
  public:

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "protocol/error.hpp"
 #include "shm/note.hpp"
 #include "shm/sync.hpp"
 
@@ -39,9 +40,10 @@ void Liveness::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
     lock.unlock();
-    {
+    try {
       SharedLock health(&control->stub_health_mutex);
       control->stub_health = true;
+    } catch (const LockDied&) {  // the parent ended while it looked
     }
     if (stub_->link().parent_gone()) {
       stub_->LogToStderr(LogLevel::kInfo, __FILE_NAME__, __LINE__, "Non-graceful termination detected. ");

@@ -1,6 +1,10 @@
 #include "runtime/parent_link.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -24,7 +28,10 @@ std::string TakeError(Pool* pool, const Message& message, const char* fallback) 
 }  // namespace
 
 ParentLink::ParentLink(const Options& options, const Release& release)
-    : options_(options), release_(release), pool_(Pool::Open(options.region_name, options.region_growth)) {
+    : options_(options),
+      release_(release),
+      parent_(options.parent_pid),
+      pool_(Pool::Open(options.region_name, options.region_growth)) {
   // The parent keeps the control block until this process has ended.
   control_ = pool_->At<wire::Control>(options.control);
   stub_mq_ = Queue::Load(pool_.get(), control_->stub_mq);
@@ -33,7 +40,18 @@ ParentLink::ParentLink(const Options& options, const Release& release)
   p2s_ = Queue::Load(pool_.get(), control_->parent_to_stub_mq);
 }
 
-bool ParentLink::parent_gone() const { return kill(options_.parent_pid, 0) != 0 && errno == ESRCH; }
+ParentLink::ParentWatch::ParentWatch(pid_t pid)
+    : pid_(pid), fd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
+
+ParentLink::ParentWatch::~ParentWatch() {
+  if (fd_ >= 0) close(fd_);
+}
+
+bool ParentLink::ParentWatch::gone() const {
+  if (fd_ < 0) return kill(pid_, 0) != 0 && errno == ESRCH;
+  pollfd watched{fd_, POLLIN, 0};
+  return poll(&watched, 1, 0) > 0;
+}
 
 Envelope ParentLink::NextCommand() {
   return Envelope::Load(pool_.get(), release_, *stub_mq_.Pop(Deadline::Never(), &spin_));

@@ -56,13 +56,30 @@ class ParentLink {
   ResponseValue Infer(Command command, const RequestValue& request);
 
   // Where a parent-death check belongs: true if the parent is gone.
-  bool parent_gone() const;
+  bool parent_gone() const { return parent_.gone(); }
 
  private:
+  // A process that ended counts as gone even while whoever started it has not asked for its exit code, and
+  // its number may be given to another one. Both need a pidfd; without one (Linux before 5.3) the number has
+  // to do.
+  class ParentWatch {
+   public:
+    explicit ParentWatch(pid_t pid);
+    ~ParentWatch();
+    ParentWatch(const ParentWatch&) = delete;
+    ParentWatch& operator=(const ParentWatch&) = delete;
+    bool gone() const;
+
+   private:
+    pid_t pid_;
+    int fd_;
+  };
+
   Queue& ServiceQueue() { return release_.services_on_s2p ? s2p_ : parent_mq_; }
 
   const Options& options_;
   const Release& release_;
+  ParentWatch parent_;
   std::shared_ptr<Pool> pool_;
   wire::Control* control_ = nullptr;
   Queue stub_mq_;

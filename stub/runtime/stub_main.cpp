@@ -124,6 +124,7 @@ int RunStub(Stub* stub) {
   } catch (const std::exception& error) {
     Say(std::string("cannot go on: ") + error.what());
   }
+  if (stub->link().parent_gone()) stub->pool()->Unlink();  // nobody else will
   return kExitError;
 }
 

@@ -46,7 +46,7 @@ struct Pool::Segment {
 
 Pool::Guard::Guard(Pool* pool) : pool_(pool), owner_(pool->lock_owner_.load() != ThreadId()) {
   if (!owner_) return;
-  if (pool_->broken_) throw RegionBroken("the shared-memory region '" + pool_->name() + "' was given up");
+  if (pool_->broken_) throw LockDied("the shared-memory region '" + pool_->name() + "' was given up");
   try {
     if (!LockMutex(pool_->mutex_, Deadline::After(kLockPatience))) {
       throw TimedOut("the lock of shared-memory region '" + pool_->name() + "' stayed taken for 10 s");

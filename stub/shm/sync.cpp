@@ -45,7 +45,7 @@ bool Before(const timespec& a, const timespec& b) {
 
 void CheckLock(int result) {
   if (result == EOWNERDEAD || result == ENOTRECOVERABLE) {
-    throw RegionBroken("a process died while it held a lock of the shared-memory region");
+    throw LockDied("a process died while it held a lock of the shared-memory region");
   }
   throw Error(std::string("locking a shared-memory mutex failed: ") + std::strerror(result));
 }
