@@ -32,6 +32,7 @@ help:
 	@echo 'make lint    ruff, mypy, clang-format, tsc, prettier; make format mends what can be mended'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
 	@echo 'make soak    the long runs at full length: 1,000 loads, 1,000 reloads under load'
+	@echo 'make faults  1,000 random kills, and every step of the protocol with a kill at it'
 	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make slow    the tests that build for other interpreters, and install into a new environment'
 	@echo 'make package an sdist, and a wheel for each of PYTHONS="python3.11 ...", in dist/'
@@ -113,6 +114,10 @@ format: build
 
 soak: build server
 	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
+
+.PHONY: faults
+faults: build server
+	WORKBENCH_FAULTS=$${WORKBENCH_FAULTS:-1000} $(BIN)/python -m pytest -s tests/faults
 
 slow: build server
 	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py \

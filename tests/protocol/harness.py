@@ -189,11 +189,10 @@ def start(
     handlers = Handlers()
     for name in ("on_log", "on_bls", "on_metric", "on_control"):
         options.setdefault(name, getattr(handlers, name))
+    options.setdefault("region_name", f"wb_test_{uuid.uuid4()}")
     options.setdefault("shm_default_byte_size", 1 << 20)
     options.setdefault("shm_growth_byte_size", 1 << 20)
-    channel = _host.Channel(
-        name="test_0", release=kind.release, region_name=f"wb_test_{uuid.uuid4()}", **options
-    )
+    channel = _host.Channel(name="test_0", release=kind.release, **options)
     process = None
     try:
         arguments = channel.arguments(str(version / "model.py"), str(kind.python_lib))
