@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from contextvars import ContextVar
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from workbench import _host
 
-__all__ = ["CANCELLED", "check", "get"]
+__all__ = ["CANCELLED", "check", "get", "shielded"]
 
 _SLICE_SECONDS = 0.1
 _T = TypeVar("_T")
@@ -44,6 +46,39 @@ def get(queue: SimpleQueue[_T], timeout: float | None) -> _T:
         except Empty:
             if end is not None and time.monotonic() >= end:
                 raise
+
+
+def shielded(work: Callable[[], _T]) -> _T:
+    """Do work that must not be left just anywhere, as when a process was started and nobody knows it yet.
+
+    Ctrl-C raises in the main thread at any of its steps. So a thread does the work, in the caller's context; it
+    is called off at the next point where it can be left, and what it does about that is waited for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    called_off = threading.Event()
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        CANCELLED.set(called_off)
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # handed over
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="workbench-work", daemon=True)
+    thread.start()
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            thread.join()
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+            called_off.set()
+    if interrupt is not None:
+        raise interrupt
+    return outcome.result()
 
 
 _host.on_wait(check)  # native waits ask too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -222,6 +223,33 @@ def test_ctrl_c_while_loading_keeps_the_old_one(live: LiveTarget) -> None:
     timer.join()
     assert model.src == src
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_ctrl_c_at_any_moment_of_a_load(live: LiveTarget, instances: int) -> None:
+    """A process that was just started must not be forgotten: the fixtures look for what is left."""
+    model = define(live, ECHO, instances=instances)
+    for number in range(25):
+        timer = threading.Timer(number / 1000, os.kill, (os.getpid(), signal.SIGINT))
+        # CPython 3.11 makes a SystemError of an interrupt while it parses.
+        with contextlib.suppress(KeyboardInterrupt, SystemError):
+            timer.start()
+            define(live, ECHO, more=f"number = {number}", instances=instances)
+            timer.join()
+            time.sleep(1)  # the signal may come late
+        timer.join()
+        assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
+
+
+def test_ctrl_c_while_unloading_leaves_nothing(live: LiveTarget) -> None:
+    define(live, ECHO, more="def finalize(self):\n    time.sleep(60)")
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        live.workbench.unload("m")
+    assert time.monotonic() - begin < 30
+    timer.join()
 
 
 def test_a_region_that_cannot_grow(live: LiveTarget) -> None:

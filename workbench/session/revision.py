@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Retired", "Revision"]
 
+_SLICE_SECONDS = 0.1  # how often a wait looks whether it was called off
 _RESTART_PATIENCE = 5.0  # how long an error waits to be able to say "restarted"
 
 
@@ -257,21 +258,23 @@ class Revision:
             waiting = {each for each in self.instances if not each.lost}
             lost = [each for each in self.instances if each.lost]
         idle = []
-        while waiting:
-            try:
-                instance = self._free.get(True, max(end - time.monotonic(), 0.001))
-            except Empty:
-                break
-            if instance is None:
-                break
-            waiting.discard(instance)
-            if not instance.lost:
-                idle.append(instance)
+        with suppress(KeyboardInterrupt, Empty):  # called off, or over time: the rest is killed
+            while waiting:
+                instance = cancelling.get(self._free, max(end - time.monotonic(), 0.001))
+                if instance is None:
+                    break
+                waiting.discard(instance)
+                if not instance.lost:
+                    idle.append(instance)
         self._free.put(None)
         for each in idle:
-            while self._awaited and each.channel.alive and time.monotonic() < end:
-                time.sleep(0.01)
-            each.finalize(max(end - time.monotonic(), 1.0))
+            try:
+                while self._awaited and each.channel.alive and time.monotonic() < end:
+                    cancelling.check()
+                    time.sleep(0.01)
+                each.finalize(max(end - time.monotonic(), 1.0))
+            except KeyboardInterrupt:
+                each.abort()
         for each in waiting:
             each.abort()
         for each in lost:
@@ -286,27 +289,36 @@ def _start(plan: StartPlan, spec: InstanceSpec) -> Instance:
 
 def _start_all(plan: StartPlan, specs: Sequence[InstanceSpec]) -> list[Instance]:
     context = copy_context()
-    if len(specs) == 1:
-        instance = Instance(plan, specs[0], context=context)
-        instance.initialize()
-        return [instance]
 
-    def begin(spec: InstanceSpec) -> Instance:
+    def begin(spec: InstanceSpec, called_off: threading.Event | None) -> Instance:
+        if called_off is not None:
+            cancelling.CANCELLED.set(called_off)
         each = Instance(plan, spec, context=context)
         each.initialize()
         return each
 
+    if len(specs) == 1:
+        return [begin(specs[0], None)]
     pool = ThreadPoolExecutor(len(specs), thread_name_prefix="workbench-start")
-    futures: list[Future[Instance]] = [pool.submit(begin, spec) for spec in specs]
+    events = [threading.Event() for _ in specs]
+    futures: list[Future[Instance]] = []
     try:
-        started = [each.result() for each in futures]
+        for spec, event in zip(specs, events, strict=True):
+            futures.append(pool.submit(copy_context().run, begin, spec, event))
+        while wait(futures, _SLICE_SECONDS, FIRST_EXCEPTION).not_done:
+            cancelling.check()
+            for each in futures:
+                if each.done():
+                    each.result()
+        return [each.result() for each in futures]
     except BaseException:
+        for event in events:
+            event.set()
         for each in futures:
             each.add_done_callback(_abort_started)
         raise
     finally:
         pool.shutdown(wait=False)
-    return started
 
 
 def _abort_started(future: Future[Instance]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from workbench import _host
+from workbench.cancelling import shielded
 from workbench.changes import Changes
 from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, WorkbenchUsageError
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
@@ -182,7 +183,7 @@ class Workbench:
             uses_env=inside is not None,
         )
         try:
-            self.debugger.attend(lambda: host.load(plan))
+            self.debugger.attend(lambda: shielded(lambda: host.load(plan)))
         except BaseException:
             discard(entry)
             raise
@@ -233,11 +234,11 @@ class Workbench:
             return
         self.model(name)
         self.on_leave(name)
-        self.hosts.pop(name).unload()
+        shielded(self.hosts.pop(name).unload)
 
     def reset(self) -> None:
         """Stop every model, remove every region of ours, forget logs. The session stays usable."""
-        self._stop_all(_CLOSE_SECONDS)
+        shielded(self._stop_all)
         self.bls.mocks.clear()
         self.logs.unfollow()
         self.logs.clear()
@@ -287,8 +288,11 @@ class Workbench:
             if self._closed:
                 return
             self._closed = True
+        shielded(self._close)
+
+    def _close(self) -> None:
         self.logs.unfollow()
-        self._stop_all(_CLOSE_SECONDS)
+        self._stop_all()
         for launcher in self._launchers.values():
             launcher.close()
         if self._folder is not None:
@@ -309,11 +313,11 @@ class Workbench:
         """Of all models that serve."""
         return [host.current.plan.entry for host in list(self.hosts.values()) if host.current is not None]
 
-    def _stop_all(self, timeout: float) -> None:
+    def _stop_all(self) -> None:
         for name in list(self.hosts):
             self.on_leave(name)
         stopping = [
-            threading.Thread(target=host.unload, args=(timeout,), name=f"workbench-unload-{name}")
+            threading.Thread(target=host.unload, args=(_CLOSE_SECONDS,), name=f"workbench-unload-{name}")
             for name, host in self.hosts.items()
         ]
         self.hosts = {}
