@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,9 @@ def test_the_same_bytes_as_a_kernel_exports(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
+    threads = set(threading.enumerate())
     assert main(["extract", str(path), "-o", str(tmp_path / "static")]) == 0
+    assert not [each for each in set(threading.enumerate()) - threads if "watch" in each.name]
     assert capsys.readouterr().out.startswith("Export here, other, outside, scaled -> static: ")
     live, static = contents(tmp_path / "live"), contents(tmp_path / "static")
     assert sorted(live) == sorted(static)

@@ -22,7 +22,12 @@ def static_target(folder: Path) -> LiveTarget:
     """A live target whose models are written into `folder` and never started: what it makes of sources,
     signatures and configurations is what a kernel would make of them.
     """
-    return LiveTarget(_StaticWorkbench(folder))
+    return _StaticTarget(_StaticWorkbench(folder))
+
+
+class _StaticTarget(LiveTarget):
+    def _begin_watch(self, *args: Any) -> None:
+        """Nothing runs that a saved file could take the place of."""
 
 
 class _StaticHost(ModelHost):
