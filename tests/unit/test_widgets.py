@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import workbench
 from workbench.widgets import base
 from workbench.widgets.updater import Updater
 
@@ -119,3 +122,12 @@ def test_modules_load_nothing_and_stay_small(name: str) -> None:
         assert forbidden not in text.replace("http://www.w3.org/2000/svg", ""), forbidden
     assert "export default" in text
     assert len(text) + len(base.style(name)) < 100_000
+
+
+def test_views_and_panel_style_nothing_of_each_other() -> None:
+    """Both are on one page. A height that the panel gave its map once put a view's map under its legend."""
+    root = Path(workbench.__file__).parents[1]
+    panel = (root / "labextension" / "style" / "base.css").read_text()
+    views = "".join(each.read_text() for each in (root / "workbench" / "widgets").glob("*.css"))
+    names = re.compile(r"\.(jp-Triton[\w-]+)")
+    assert set(names.findall(panel)) & set(names.findall(views)) == set()

@@ -23,7 +23,7 @@ export class LogsView extends SectionView {
     const lines = store.log.filter(each => rank(each.level) >= rank(this._level));
     return (
       <>
-        <div className="jp-TritonTrace-bar">
+        <div className="jp-TritonTrace-track">
           <select
             className="jp-mod-styled"
             aria-label={trans.__('Least level')}

@@ -87,7 +87,7 @@ const ModelRow = React.memo(function ModelRow({
           <StateMark state={state} trans={trans} />
         </td>
         <td>{failure ? trans.__('%1, %2 failed', success, failure) : success}</td>
-        <td className="jp-TritonModels-actions">
+        <td className="jp-TritonModels-verbs">
           <Action
             label={trans.__('Reload')}
             icon={refreshIcon}
@@ -103,7 +103,7 @@ const ModelRow = React.memo(function ModelRow({
         </td>
       </tr>
       {error && (
-        <tr className="jp-TritonModels-error">
+        <tr className="jp-TritonModels-failure">
           <td colSpan={4}>
             <span>
               {error.ename}: {error.evalue}

@@ -86,7 +86,7 @@ function ShmMap({ report, trans }: { report: ShmData; trans: TranslationBundle }
   const total = Math.max(1, ...report.blocks.map(block => block.offset + block.size));
   return (
     <svg
-      className="jp-TritonShm-map"
+      className="jp-TritonRegion-map"
       role="img"
       aria-label={trans.__('Map of the region: %1 blocks', report.blocks.length)}
       viewBox="0 0 1000 20"
@@ -172,7 +172,7 @@ function Blocks({ report, trans, goTo }: Omit<RegionProps, 'open'>): JSX.Element
             aria-selected={index === active}
             aria-setsize={blocks.length}
             aria-posinset={index + 1}
-            className={`jp-TritonShm-block${index === active ? ' jp-mod-selected' : ''}`}
+            className={`jp-TritonRegion-block${index === active ? ' jp-mod-selected' : ''}`}
             data-triton-model={report.model ?? undefined}
             data-triton-line={block.line ?? undefined}
             style={style}

@@ -33,7 +33,7 @@ export class TraceView extends SectionView {
     const trace = traces.find(each => each.id === this.shown) ?? traces[0];
     return (
       <>
-        <div className="jp-TritonTrace-bar">
+        <div className="jp-TritonTrace-track">
           <select
             className="jp-mod-styled"
             aria-label={trans.__('Trace')}
@@ -208,7 +208,7 @@ function SpanRow(props: SpanProps): JSX.Element {
         {span.model}
         <small>{` ${kind}`}</small>
       </span>
-      <span role="gridcell" className="jp-TritonTrace-time">
+      <span role="gridcell" className="jp-TritonTrace-duration">
         {formatTime(span.duration_ns, unit)}
       </span>
       <span role="gridcell" className="jp-TritonTrace-line" aria-label={barWords(span, unit, trans)}>
