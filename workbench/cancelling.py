@@ -51,8 +51,8 @@ def get(queue: SimpleQueue[_T], timeout: float | None) -> _T:
 def shielded(work: Callable[[], _T]) -> _T:
     """Do work that must not be left just anywhere, as when a process was started and nobody knows it yet.
 
-    Ctrl-C raises in the main thread at any of its steps. So a thread does the work, in the caller's context; it
-    is called off at the next point where it can be left, and what it does about that is waited for.
+    Ctrl-C raises in the main thread at any of its steps. So a thread does the work, in the caller's context.
+    It is called off at the next point where it can be left, and what it does about that is waited for.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()

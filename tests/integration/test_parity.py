@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import leaks
@@ -47,6 +49,9 @@ class TritonPythonModel:
 """
 
 
+UNLOADED_S = 60.0  # a server ends the stubs of an unloaded model in its own time
+
+
 @pytest.fixture(scope="module")
 def older(triton_2407: ServerInstall) -> Iterator[LocalTarget]:
     target = LocalTarget("older", triton_2407, options=LocalOptions(auto_complete=True))
@@ -58,7 +63,6 @@ def older(triton_2407: ServerInstall) -> Iterator[LocalTarget]:
 @pytest.fixture(scope="module")
 def shared(triton_2410: ServerInstall) -> Iterator[LocalTarget]:
     target = LocalTarget("local", triton_2410, options=LocalOptions(auto_complete=True))
-    # When a server ends the stubs of an unloaded model is its own matter; all of them end with it.
     with leaks.long_lived(target.process):
         yield target
     target.close()
@@ -69,6 +73,12 @@ def local(shared: LocalTarget) -> Iterator[LocalTarget]:
     yield shared
     for name in shared.client.loaded():
         shared.unload(name)
+    end = time.monotonic() + UNLOADED_S
+    while left := [
+        each for each in psutil.Process(shared.process.pid).children(recursive=True) if "stub" in each.name()
+    ]:
+        assert time.monotonic() < end, f"stubs of unloaded models: {left}"
+        time.sleep(0.1)
 
 
 @pytest.fixture
