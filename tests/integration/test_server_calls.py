@@ -123,7 +123,8 @@ def test_a_live_model_comes_before_the_server(session: wb.Workbench) -> None:
 def test_streams_come_over_grpc(session: wb.Workbench, request: pytest.FixtureRequest) -> None:
     model = caller("each", stream=True)
     if "http" in request.node.name:
-        with pytest.raises(wb.ModelExecutionError, match="decoupled"):
+        with pytest.raises(wb.ModelExecutionError, match="it is decoupled") as refused:
             model.infer({"IN": [1.0, 2.0]})
+        assert "%triton connect grpc://HOST:8001 --as there --bls" in str(refused.value)
     else:
         assert model.infer({"IN": [1.0, 2.0, 3.0]})["OUT"].numpy().tolist() == [1.0, 2.0, 3.0]

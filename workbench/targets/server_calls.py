@@ -74,11 +74,20 @@ class ServerCalls:
         if call.correlation_id:
             options["sequence"] = (call.correlation_id, bool(call.flags & _START), bool(call.flags & _END))
         given = client_options(options)
+        if call.decoupled and not client.is_grpc and self._is_decoupled(call.model_name):
+            raise WorkbenchError(
+                "it is decoupled, and its responses come over gRPC only: connect with "
+                f"%triton connect grpc://HOST:8001 --as {self._target.name} --bls"
+            )
         if call.decoupled and client.is_grpc:
             for answer in client.stream(call.model_name, inputs, **given):
                 yield WireResponse(answer, True)
         else:
             yield WireResponse(client.infer(call.model_name, inputs, **given), client.is_grpc)
+
+    def _is_decoupled(self, name: str) -> bool:
+        policy = self._target.client.config(name).get("model_transaction_policy", {})
+        return bool(policy.get("decoupled", False))
 
 
 def _is_text(tensor: _host.OutputTensor) -> bool:
