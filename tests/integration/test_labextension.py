@@ -63,11 +63,11 @@ def test_building_again_does_nothing() -> None:
 
 
 @slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_plain_pip_install_brings_the_extension(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "install", "-q"]
-    subprocess.run([*pip, str(ROOT), "jupyterlab>=4.4,<5"], check=True, timeout=1100)
+    subprocess.run([*pip, str(ROOT), "jupyterlab>=4.4,<5"], check=True, timeout=3500)
     assert "enabled" in listed(tmp_path / "venv")
 
 
