@@ -31,8 +31,10 @@ help:
 	@echo 'make browser install Chromium for the browser tests, or say how'
 	@echo 'make lint    ruff, mypy, clang-format, tsc, prettier; make format mends what can be mended'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
-	@echo 'make soak    the long runs at full length: 1,000 loads, 1,000 reloads under load'
+	@echo 'make soak    the long runs at full length, and an hour of mixed load (WORKBENCH_SOAK_SECONDS)'
 	@echo 'make faults  1,000 random kills, and every step of the protocol with a kill at it'
+	@echo 'make fuzz    the decoders and the inspector on broken regions, under libFuzzer, FUZZ_SECONDS=60 each'
+	@echo 'make sanitize  the protocol tests with the compiled parts under ASan and UBSan'
 	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make slow    the tests that build for other interpreters, and install into a new environment'
 	@echo 'make package an sdist, and a wheel for each of PYTHONS="python3.11 ...", in dist/'
@@ -114,10 +116,36 @@ format: build
 
 soak: build server
 	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
+	$(BIN)/python -m tests.endurance.soak
+
+.PHONY: sanitize
+# The compiled parts under AddressSanitizer and UBSan. CPython is not built with them, so leaks are not looked for
+# (the long runs do that), and the libraries are preloaded.
+SANITIZERS = $$(for name in libasan.so libubsan.so libstdc++.so.6; do $${CXX:-g++} -print-file-name=$$name; done | tr '\n' ' ')
+sanitize: build
+	$(BIN)/cmake -G Ninja -S stub -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DWORKBENCH_WERROR=OFF \
+	  -DWORKBENCH_SANITIZE=address,undefined -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
+	$(BIN)/cmake --build build/sanitize --target _host _stub
+	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/tests/support/sanitized \
+	  WORKBENCH_SANITIZED=$(CURDIR)/build/sanitize $(BIN)/python -m pytest --timeout 600 -k "not nvidia" \
+	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_tensors.py)
 
 .PHONY: faults
 faults: build server
 	WORKBENCH_FAULTS=$${WORKBENCH_FAULTS:-1000} $(BIN)/python -m pytest -s tests/faults
+
+.PHONY: fuzz
+# Needs clang with its runtime ("apt-get install clang libclang-rt-dev"). What it finds is left in build/fuzz.
+FUZZ_SECONDS ?= 60
+fuzz: build
+	$(BIN)/cmake -G Ninja -S stub -B build/fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DWORKBENCH_SANITIZE=address,undefined -DWORKBENCH_FUZZ=ON -DWORKBENCH_WERROR=OFF \
+	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
+	$(BIN)/cmake --build build/fuzz --target fuzz_codec fuzz_inspect
+	for name in codec inspect; do mkdir -p build/fuzz/corpus/$$name; \
+	  build/fuzz/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name || exit 1; done
 
 slow: build server
 	WORKBENCH_SLOW=1 $(BIN)/python -m pytest tests/integration/test_stub_build.py tests/integration/test_other_python.py \

@@ -27,7 +27,7 @@ Handle WriteResponseAs(Pool* pool, const ResponseValue& response, const std::vec
     data.parameters = WriteString(pool, response.parameters, keep);
   }
   std::memcpy(object.data(), &data, sizeof(data));
-  std::memcpy(object.data() + sizeof(data), outputs.data(), outputs.size() * sizeof(Handle));
+  Copy(object.data() + sizeof(data), outputs.data(), outputs.size() * sizeof(Handle));
   const Handle handle = object.handle();
   keep->push_back(std::move(object));
   return handle;
@@ -73,7 +73,7 @@ void FillBatch(Pool* pool, const Release& release, const ResponseBatchValue& bat
   if (size > offsetof(wire::ResponseBatch, is_response_factory_deleted)) {
     data->is_response_factory_deleted = batch.factories_deleted;
   }
-  std::memcpy(at + size, batch.responses.data(), batch.responses.size() * sizeof(Handle));
+  Copy(at + size, batch.responses.data(), batch.responses.size() * sizeof(Handle));
 }
 
 ResponseBatchValue ParseBatch(Pool* pool, const Release& release, Handle object, std::size_t offset,
@@ -96,7 +96,7 @@ ResponseBatchValue ParseBatch(Pool* pool, const Release& release, Handle object,
   if (count > kMostEntries) throw RegionBroken("a response batch has an impossible size");
   at = pool->At(object, offset + size + count * sizeof(Handle)) + offset + size;
   batch.responses.resize(count);
-  std::memcpy(batch.responses.data(), at, count * sizeof(Handle));
+  Copy(batch.responses.data(), at, count * sizeof(Handle));
   return batch;
 }
 

@@ -47,7 +47,7 @@ MetricValue ReadMetricAs(Pool* pool, Handle handle) {
       const std::string bytes = ReadMemory(pool, data.buckets);
       metric.has_buckets = true;
       metric.buckets.resize(bytes.size() / sizeof(double));
-      std::memcpy(metric.buckets.data(), bytes.data(), metric.buckets.size() * sizeof(double));
+      Copy(metric.buckets.data(), bytes.data(), metric.buckets.size() * sizeof(double));
     }
   }
   metric.operation_value = data.operation_value;

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "codec/text.hpp"
+
 namespace wb {
 
 namespace {
@@ -45,7 +47,7 @@ Handle WriteTensorHeader(Pool* pool, const TensorValue& tensor, Refs* keep, char
   header.dims_count = tensor.dims.size();
   std::memcpy(at, &header, sizeof(header));
   at += sizeof(header);
-  std::memcpy(at, tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));
+  Copy(at, tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));
   at += tensor.dims.size() * sizeof(std::int64_t);
   wire::String name{};
   name.length = tensor.name.size();
@@ -95,7 +97,7 @@ TensorValue ReadTensor(const std::shared_ptr<Pool>& pool, Handle handle) {
   std::size_t offset = sizeof(header);
   at = pool->At(handle, offset + dims_size + sizeof(wire::String));
   tensor.dims.resize(header.dims_count);
-  std::memcpy(tensor.dims.data(), at + offset, dims_size);
+  Copy(tensor.dims.data(), at + offset, dims_size);
   offset += dims_size;
   wire::String name;
   std::memcpy(&name, at + offset, sizeof(name));
@@ -141,7 +143,7 @@ Handle WriteMemory(Pool* pool, const void* data, std::size_t size, Refs* keep) {
   wire::Memory memory{};
   memory.byte_size = size;
   std::memcpy(object.data(), &memory, sizeof(memory));
-  std::memcpy(object.data() + sizeof(memory), data, size);
+  Copy(object.data() + sizeof(memory), data, size);
   const Handle handle = object.handle();
   keep->push_back(std::move(object));
   return handle;

@@ -4,6 +4,7 @@
 // copy, without touching counts: the writer holds the objects until it was answered.
 #pragma once
 
+#include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
@@ -11,6 +12,11 @@
 #include "codec/values.hpp"
 
 namespace wb {
+
+// memcpy, also of nothing: a vector without entries gives no pointer, which memcpy may not be given.
+inline void Copy(void* to, const void* from, std::size_t size) {
+  if (size > 0) std::memcpy(to, from, size);
+}
 
 Handle WriteString(Pool* pool, std::string_view text, Refs* keep);
 std::string ReadString(Pool* pool, Handle handle);

@@ -33,6 +33,9 @@ constexpr const char* kSizeName = "total size";
 // ever.
 constexpr auto kLockPatience = std::chrono::seconds(10);
 
+// Of every block, Boost's and so every handle; a broken one must not make us read an object that lies askew.
+constexpr std::size_t kBlockAlignment = 8;
+
 pid_t ThreadId() {
   static thread_local const auto id = static_cast<pid_t>(syscall(SYS_gettid));
   return id;
@@ -157,7 +160,7 @@ char* Pool::At(Handle handle, std::size_t size) {
   const auto start = static_cast<std::uint64_t>(handle);
   const auto fits = [&] {
     const std::uint64_t limit = region_.size();
-    return handle > 0 && start < limit && size <= limit - start &&
+    return handle > 0 && start % kBlockAlignment == 0 && start < limit && size <= limit - start &&
            wire::kOwnershipHeader <= limit - start - size;
   };
   if (!fits()) {
@@ -170,9 +173,35 @@ char* Pool::At(Handle handle, std::size_t size) {
   return Address(handle) + wire::kOwnershipHeader;
 }
 
+// Whether the allocator's own marks say that a block begins there. Giving back what is no block would have
+// its code follow whatever lies there as pointers.
+bool Pool::IsInUse(Handle handle) const {
+  constexpr std::uint64_t kHeader = 16;
+  constexpr std::uint64_t kUnit = 16;
+  constexpr std::uint64_t kAllocated = std::uint64_t{1} << 63;
+  constexpr std::uint64_t kPreviousAllocated = std::uint64_t{1} << 62;
+  const auto mark = [this](std::uint64_t block) {
+    return *reinterpret_cast<const std::uint64_t*>(Address(static_cast<Handle>(block)) +
+                                                   sizeof(std::uint64_t));
+  };
+  const auto start = static_cast<std::uint64_t>(handle);
+  if (start % kUnit != 0 || start < kHeader) return false;
+  const std::uint64_t own = mark(start - kHeader);
+  const std::uint64_t units = own & (kPreviousAllocated - 1);
+  const std::uint64_t limit = region_.size();
+  if (!(own & kAllocated) || units < 2 || units > limit / kUnit) return false;
+  const std::uint64_t next = start - kHeader + units * kUnit;
+  if (next > limit - kHeader || !(mark(next) & kPreviousAllocated)) return false;
+  return reinterpret_cast<const wire::Ownership*>(Address(handle))->count > 0;
+}
+
 Ref Pool::Load(Handle handle) {
   Guard guard(this);
   At(handle, 0);
+  if (!IsInUse(handle)) {
+    throw RegionBroken("handle " + std::to_string(handle) + " of shared-memory region '" + name() +
+                       "' is not that of an object in use");
+  }
   ++reinterpret_cast<wire::Ownership*>(Address(handle))->count;
   return Ref(this, handle);
 }
@@ -188,7 +217,7 @@ void Pool::Release(Handle handle) noexcept {
   try {
     Guard guard(this);
     auto* ownership = reinterpret_cast<wire::Ownership*>(Address(handle));
-    if (ownership->count > 0 && --ownership->count == 0) {
+    if (IsInUse(handle) && --ownership->count == 0) {
       EraseNote(ownership);
       segment_->buffer.deallocate(ownership);
     }

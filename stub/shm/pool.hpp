@@ -135,6 +135,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void Follow();
   void Observe();
   char* Address(Handle handle) const { return region_.base() + handle; }
+  bool IsInUse(Handle handle) const;
   void Release(Handle handle) noexcept;
 
   Region region_;

@@ -39,7 +39,7 @@ def read(path: Path) -> Trace:
         data = json.loads(path.expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise WorkbenchError(f"cannot read {path.name}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _foreign(path) from None
     if not isinstance(data, dict):
         raise _foreign(path)
