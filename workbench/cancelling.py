@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -71,7 +71,7 @@ def shielded(work: Callable[[], _T]) -> _T:
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:
-            thread.join()
+            wait([outcome])  # not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted
             break
         except KeyboardInterrupt as error:
             interrupt = error

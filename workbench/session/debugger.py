@@ -79,6 +79,8 @@ class Debugger:
         for each in self._lines.instances:
             self._welcome(each)
         token = object()
+        # Not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted.
+        over = threading.Event()
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -88,19 +90,20 @@ class Debugger:
                 results.append(work())
             except BaseException as error:  # handed over
                 errors.append(error)
+            finally:
+                over.set()
 
         worker = threading.Thread(
             target=copy_context().run, args=(run,), name="workbench-debugged", daemon=True
         )
-        worker.start()
         try:
-            while worker.is_alive():
+            worker.start()
+            while not over.wait(0.001):
                 self._answer()
-                worker.join(0.001)
-                _wait_any(self._lines.open, worker)
+                _wait_any(self._lines.open)
             self._answer()
         except KeyboardInterrupt:
-            self._interrupt(token, worker)
+            self._interrupt(token, over)
             raise
         finally:
             self._attending = False
@@ -151,15 +154,15 @@ class Debugger:
         except NotImplementedError:  # a notebook without a user
             return {"kind": "refuse", "why": "the debugger needs input, and nobody is there to give it"}
 
-    def _interrupt(self, token: object, worker: threading.Thread) -> None:
+    def _interrupt(self, token: object, over: threading.Event) -> None:
         """End the processes that work for a request; whoever waits for them replaces them."""
         end = time.monotonic() + _END_SECONDS
-        while worker.is_alive() and time.monotonic() < end:
+        while not over.is_set() and time.monotonic() < end:
             for each in self._lines.instances:
                 context = each.route.context
                 if context is not None and context.get(self._work) is token and each.process is not None:
                     each.process.kill()
-            worker.join(_SLICE)
+            over.wait(_SLICE)
 
     # -- an IDE --------------------------------------------------------------------------------------------
 
@@ -220,7 +223,7 @@ def _at_the_cell(event: Event) -> str:
     return text
 
 
-def _wait_any(lines: Iterable[Line], worker: threading.Thread) -> None:
+def _wait_any(lines: Iterable[Line]) -> None:
     """Until a stub says something, the work may be over, or a moment has passed."""
     import select
 
