@@ -24,14 +24,21 @@ export class Actions {
     return this.follower.current;
   }
 
-  /** The model that a command means: named, under the context menu, of the active cell, selected, or the only one. */
+  /** The model that a command means: named, of the row or cell whose menu it is, of the active cell, selected, or the only one. */
   modelFor(args: Args): string | null {
     if (typeof args.model === 'string') {
       return args.model;
     }
+    if (args.ofRow) {
+      return this.contextValue('data-triton-model');
+    }
     const current = this.current;
     if (!current) {
       return null;
+    }
+    if (args.ofCell) {
+      const node = this.contextNode(each => each.classList.contains('jp-CodeCell'));
+      return modelOf(current.panel.content.widgets.find(each => each.node === node) ?? null);
     }
     const active = modelOf(current.panel.content.activeCell);
     const { store } = current;

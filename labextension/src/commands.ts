@@ -194,6 +194,16 @@ function serverEntries(actions: Actions, trans: TranslationBundle): Entry[] {
     const asks = actions.follower.settings.get('confirmPush') || isProtected;
     return !asks || confirm(title, words, action, trans);
   };
+  /** Choose a server, ask if that is wanted there, do it. */
+  const change =
+    (verb: string, action: string, title: (model: string) => string, words: (server: string) => string) =>
+    async (args: Args) => {
+      const model = actions.modelFor(args)!;
+      const server = await choose(args, title(model), action);
+      if (server && (await agreed(title(model), server, words(server), action))) {
+        await actions.do(verb, { model, server, yes: true }, title(model));
+      }
+    };
   return [
     {
       id: CommandIDs.push,
@@ -201,15 +211,12 @@ function serverEntries(actions: Actions, trans: TranslationBundle): Entry[] {
       caption: trans.__('Send the model to a server and try it there'),
       describedBy: described.push,
       reason: onServer('push'),
-      execute: async args => {
-        const model = actions.modelFor(args)!;
-        const title = trans.__('Push %1', model);
-        const server = await choose(args, title, trans.__('Push'));
-        const words = trans.__('The model is replaced on %1; it can be rolled back.', server ?? '');
-        if (server && (await agreed(title, server, words, trans.__('Push')))) {
-          await actions.do('push', { model, server, yes: true }, title);
-        }
-      }
+      execute: change(
+        'push',
+        trans.__('Push'),
+        model => trans.__('Push %1', model),
+        server => trans.__('The model is replaced on %1; it can be rolled back.', server)
+      )
     },
     {
       id: CommandIDs.rollback,
@@ -217,15 +224,12 @@ function serverEntries(actions: Actions, trans: TranslationBundle): Entry[] {
       caption: trans.__('Put the revision back that a server had before the last push'),
       describedBy: described.push,
       reason: onServer('rollback'),
-      execute: async args => {
-        const model = actions.modelFor(args)!;
-        const title = trans.__('Roll Back %1', model);
-        const server = await choose(args, title, trans.__('Roll Back'));
-        const words = trans.__('The revision before the last push is put back on %1.', server ?? '');
-        if (server && (await agreed(title, server, words, trans.__('Roll Back')))) {
-          await actions.do('rollback', { model, server }, title);
-        }
-      }
+      execute: change(
+        'rollback',
+        trans.__('Roll Back'),
+        model => trans.__('Roll Back %1', model),
+        server => trans.__('The revision before the last push is put back on %1.', server)
+      )
     },
     {
       id: CommandIDs.parity,

@@ -84,7 +84,8 @@ export function addGeneralCommands(
     isEnabled: () => Boolean(actions.current?.store.traces.length),
     execute: args => {
       const traces = actions.current!.store.traces;
-      const trace = traces.find(each => String(each.id) === args.trace) ?? traces[traces.length - 1];
+      const id = args.ofRow ? actions.contextValue('data-triton-trace') : args.trace;
+      const trace = traces.find(each => String(each.id) === id) ?? traces[traces.length - 1];
       return navigator.clipboard.writeText(JSON.stringify(trace, null, 2));
     }
   });

@@ -15,24 +15,42 @@ export function schemas(trans: TranslationBundle) {
     type: 'string',
     description: trans.__("A model's name; else the one of the active cell or the selected row")
   };
+  const ofRow: JSONObject = {
+    type: 'boolean',
+    description: trans.__('Whether the row is meant whose context menu is open')
+  };
+  const ofCell: JSONObject = {
+    type: 'boolean',
+    description: trans.__('Whether the cell is meant whose context menu is open')
+  };
   const server: JSONObject = { type: 'string', description: trans.__('The name of a connected server') };
   return {
     none: object({}),
-    model: object({ model }),
+    model: object({ model, ofRow, ofCell }),
     line: object({
       model,
+      ofRow,
+      ofCell,
       line: { type: ['integer', 'null'], description: trans.__('A line of the cell, from 1') },
       cell: { type: ['string', 'null'], description: trans.__('The label of the cell, "Cell In[2]" for one') }
     }),
-    push: object({ model, server }),
+    push: object({ model, ofRow, server }),
     parity: object({
       model,
       against: { type: 'string', description: trans.__('The target to compare with') }
     }),
-    export: object({ model, dir: { type: 'string', description: trans.__('The folder to write to') } }),
+    export: object({
+      model,
+      ofRow,
+      ofCell,
+      dir: { type: 'string', description: trans.__('The folder to write to') }
+    }),
     verify: object({ dir: { type: 'string', description: trans.__('The folder of an export') } }),
     connect: object({ url: { type: 'string', description: trans.__("The server's address") } }),
-    trace: object({ trace: { type: 'string', description: trans.__("A trace's id; else the newest") } }),
+    trace: object({
+      trace: { type: 'string', description: trans.__("A trace's id; else the newest") },
+      ofRow
+    }),
     notebook: object({ cwd: { type: 'string', description: trans.__('The folder of the new notebook') } })
   };
 }

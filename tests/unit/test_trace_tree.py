@@ -237,6 +237,13 @@ def test_requests_whose_caller_was_dropped_are_no_roots() -> None:
     assert sorted(forest.roots()) == [own, root]
 
 
+def test_the_first_request_of_all_may_be_a_traced_one() -> None:
+    tap = _tap()
+    given, root = _host.next_span(), _host.next_span()
+    tap.begin(root, "asked", [], parent=given)
+    assert Forest(tap.read(), lambda name: "", str, whole=True).roots() == [root]
+
+
 def test_data_for_a_message_are_cut_and_say_so() -> None:
     trace = _trace(*(_call("m", 200 + n, 201 + n) for n in range(500)))
     whole = trace.to_data()

@@ -55,7 +55,9 @@ class TraceRecorder:
             model: Only requests to this model.
             most_bytes: Look at no more than these of the ring, for whoever looks often.
         """
-        forest = Forest(self.tap.read(most_bytes=most_bytes), self._label, self._cause)
+        seen = self.tap.byte_size if most_bytes is None else min(most_bytes, self.tap.byte_size)
+        whole = self.tap.position <= seen
+        forest = Forest(self.tap.read(most_bytes=most_bytes), self._label, self._cause, whole=whole)
         found = [forest.tree(each) for each in forest.roots()]
         chosen = [each for each in found if model in ("", each[0].model)]
         chosen.sort(key=lambda each: each[1])

@@ -23,11 +23,15 @@ class Forest:
         records: Events, oldest first.
         label: From a model's name to what its source is called, or "".
         cause: From the text of an error to the part that people want to read.
+        whole: Nothing before these events was dropped.
     """
 
-    def __init__(self, records: Iterable[TapRecord], label: Text, cause: Text) -> None:
+    def __init__(
+        self, records: Iterable[TapRecord], label: Text, cause: Text, *, whole: bool = False
+    ) -> None:
         self._label = label
         self._cause = cause
+        self._whole = whole
         self._opened: dict[int, list[TapRecord]] = {}  # request or begin, by span
         self._answers: dict[int, list[TapRecord]] = defaultdict(list)
         self._executed: dict[int, int] = {}  # batch → time
@@ -55,7 +59,7 @@ class Forest:
         parents = called | self._opened.keys()
         # A number that never had an event was given by whoever traces one request; it is a little older than
         # that request. A caller whose events were dropped is older than all that is left.
-        oldest = min(self._opened, default=0)
+        oldest = 0 if self._whole else min(self._opened, default=0)
         return [
             span
             for parent, spans in self._made_for.items()

@@ -153,6 +153,7 @@ function TraceTree({ trace, unit, trans, goTo }: TreeProps): JSX.Element {
           'aria-rowcount': rows.length,
           'aria-activedescendant': rows.length ? rowId(Math.min(active, rows.length - 1)) : undefined,
           className: 'jp-TritonTrace-tree',
+          ...{ 'data-triton-trace': String(trace.id) }, // for the context menu
           onKeyDown
         }}
       />

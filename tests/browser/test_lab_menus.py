@@ -1,0 +1,92 @@
+"""Context menus of the panel: what was clicked is what is meant, whatever cell is active."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.support.lab_page import LabPage
+from tests.support.triton_panel import TritonPanel, model_cell
+
+LOAD = "%load_ext workbench"
+ONE, TWO = model_cell("one", "y = x * 2"), model_cell("two", "y = x * 3")
+KEEPER = """%%triton model keeper --in X:FP32[-1] --out Y:FP32[-1]
+import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def initialize(self, args):
+        self.kept = []
+    def execute(self, requests):
+        inputs = [pb_utils.get_input_tensor_by_name(each, "X").as_numpy() for each in requests]
+        outputs = [pb_utils.Tensor("Y", each) for each in inputs]
+        self.kept += outputs
+        return [pb_utils.InferenceResponse([each]) for each in outputs]"""
+
+
+@pytest.fixture
+def panel(lab: LabPage) -> TritonPanel:
+    return TritonPanel(lab)
+
+
+def choose(lab: LabPage, node: Locator, entry: str) -> None:
+    node.click(button="right")
+    lab.page.locator(".lm-Menu-item", has_text=re.compile(f"^{entry}")).click()
+
+
+def test_a_rows_menu_means_the_row(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, ONE, TWO)
+    panel.show()
+    for index in range(3):
+        lab.run(index)
+    panel.wait_for_state("two", "ready")
+    panel.activate(1)  # the cell of the other model
+    choose(lab, panel.row("two"), "Unload")
+    expect(lab.page.locator(".jp-Dialog-header")).to_have_text("Unload two")
+    panel.accept()
+    lab.wait(lambda: panel.row("two").count() == 0, "two to be gone")
+    panel.wait_for_state("one", "ready")
+
+
+def test_a_cells_menu_means_the_cell(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, ONE, TWO)
+    panel.show()
+    for index in range(3):
+        lab.run(index)
+    panel.wait_for_state("two", "ready")
+    panel.row("two").click()
+    cell = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").nth(1)
+    choose(lab, cell.locator(".cm-content"), "Export")
+    expect(lab.page.locator(".jp-Dialog-header")).to_have_text("Export one")
+    lab.page.keyboard.press("Escape")
+
+
+def test_a_block_leads_to_its_line(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, KEEPER, "%triton infer keeper X=np.ones(60000) -q")
+    panel.show()
+    for index in range(3):
+        lab.run(index)
+    region = panel.section("Shm").locator("details", has_text="keeper")
+    region.wait_for()
+    block = region.locator("[data-triton-line]").first
+    choose(lab, block, "Go to Line")
+    line = int(block.get_attribute("data-triton-line") or 0)
+    lab.wait(lambda: panel.cursor() == {"cell": 1, "line": line}, "the cursor to be at the line")
+
+
+def test_the_trace_that_is_shown_is_copied(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, ONE, TWO, "%triton trace one X=[1,2]", "%triton trace two X=[1,2]")
+    panel.show()
+    for index in range(5):
+        lab.run(index)
+    trace = panel.section("Trace")
+    chosen = trace.locator("select")
+    lab.wait(lambda: chosen.locator("option").count() == 2, "two traces")
+    chosen.select_option(index=1)  # the older one
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    choose(lab, trace.locator(".jp-TritonTrace-row").first, "Copy as JSON")
+    lab.wait(
+        lambda: json.loads(lab.page.evaluate("navigator.clipboard.readText()") or "{}").get("model") == "one",
+        "the trace that is shown to be copied",
+    )
