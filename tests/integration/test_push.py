@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -91,6 +93,53 @@ def test_the_same_revision_again(pair: list[ServerTarget]) -> None:
     assert ("snapshot", f"{report.src} kept") in report.steps
     assert value(pair[0]) == [2, 3]
     assert pair[0].rollback("m").state == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_process_that_does_not_know_what_was_before_unloads_nothing(
+    pair: list[ServerTarget], servers: tuple[ServerProcess, ServerProcess], scheme: str
+) -> None:
+    first = pair[0].push(revision("x + 1"))
+    second = pair[0].push(revision("x + 2"))
+    process = servers[0]
+    address = process.http_address if scheme == "http" else process.grpc_address
+    url = f"{scheme}://{address}"
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench.commands", "rollback", "m", "--on", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "served before this push of m is not known here" in done.stderr
+    assert f"serves {second.src}" in done.stderr
+    assert "push the earlier revision" in done.stderr
+    assert value(pair[0]) == [3, 4]
+    # Another kernel, whose push follows one that it does not know: its own is no reason to unload either.
+    other = ServerTarget("theirs", ServerClient(url))
+    other.push(revision("x + 3"))
+    with pytest.raises(PushError, match="served before this push of m is not known here") as failed:
+        other.rollback("m")
+    assert failed.value.serving == revision("x + 3").source.src
+    assert value(pair[0]) == [4, 5]
+    # What to do next: it is a push like any other, and can be taken back.
+    assert other.push(revision("x + 1")).src == first.src
+    assert value(pair[0]) == [2, 3]
+    assert other.rollback("m").src == failed.value.serving
+
+
+def test_what_was_before_and_does_not_load_any_more(pair: list[ServerTarget], tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    pair[0].push(revision("x + 1", top=f"import os; assert os.path.exists({str(there)!r}), 'gone'"))
+    second = pair[0].push(revision("x + 2"))
+    there.unlink()
+    with pytest.raises(PushError, match=f"again: AssertionError: gone; staging serves {second.src}"):
+        pair[0].rollback("m")
+    assert value(pair[0]) == [3, 4]
+    there.touch()
+    pair[0].rollback("m")
+    assert value(pair[0]) == [2, 3]
 
 
 def test_two_servers_get_it_or_none(live: LiveTarget, pair: list[ServerTarget]) -> None:

@@ -33,6 +33,7 @@ class Pushed:
     config: str  # JSON
     files: Mapping[str, bytes]  # path inside the model's folder → content
     mark: str
+    onto: str | None = None  # the mark of what served when it was sent; None: nothing did
 
     @property
     def src(self) -> str:
@@ -43,17 +44,18 @@ class Pushed:
         return mark is not None and mark.partition(".")[0] == self.mark.partition(".")[0]
 
     def after(self, mark: str | None) -> Pushed:
-        """The same, to be loaded although it serves already: a server starts nothing anew for an equal
-        configuration, not even the process of a model that died (seen with 24.07 and 24.10).
+        """The same, to follow what serves, and to be loaded although it serves already: a server starts
+        nothing anew for an equal configuration, not even the process of a model that died (seen with 24.07
+        and 24.10).
 
         Args:
             mark: Of what serves.
         """
         if mark is None or not self.same_as(mark):
-            return self
+            return replace(self, onto=mark)
         count = mark.partition(".")[2]
         again = f"{self.mark.partition('.')[0]}.{int(count) + 1 if count.isdecimal() else 2}"
-        return replace(self, config=_config_json(self.entry.config, again), mark=again)
+        return replace(self, config=_config_json(self.entry.config, again), mark=again, onto=mark)
 
 
 def loose_entry(name: str, source: ModelSource, config: ModelConfig) -> ModelEntry:

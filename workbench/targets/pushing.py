@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -156,16 +157,23 @@ class Pushes:
             mark = self.mark(name)
             if not mark:
                 raise PushError(f"{self._server} serves no push of {name}", hint="%triton push sends one")
-            earlier = self._before(name, mark)
-            wanted = earlier[-1].mark if earlier else ""
-            now = self._put_back(name, wanted)
-            self._history[name] = earlier
-            if not now:
-                step = "unloaded: nothing served before, or it is not known here"
-            elif now.startswith("src:"):
-                step = f"{now} sent again"
-            else:
-                step = f"{_OWN} loaded"
+            served, earlier = self.known(name, mark), self._before(name, mark)
+            now = ""
+            try:
+                if earlier:
+                    self.client.load(name, earlier[-1].config, earlier[-1].files)
+                    now, step = earlier[-1].src, f"{earlier[-1].src} sent again"
+                else:
+                    self.client.load(name)  # a plain load drops what was sent
+                    now, step = src_of(self.mark(name)), f"{_OWN} loaded"
+            except ServerRefused as refused:
+                # Only where nothing served before is serving nothing the way back.
+                if earlier or served is None or served.onto is not None:
+                    raise self._no_way_back(name, earlier[-1] if earlier else None, str(refused)) from None
+                self.client.unload(name)
+                step = "unloaded: nothing served before"
+            if served is not None:
+                self._history[name] = earlier
             return PushReport(
                 name,
                 self._server,
@@ -174,6 +182,28 @@ class Pushes:
                 verb="Roll back",
                 state="READY" if now else "UNAVAILABLE",
             )
+
+    def _no_way_back(self, name: str, earlier: Pushed | None, reason: str) -> PushError:
+        """Why a roll-back changed nothing: what answers requests is not unloaded for want of a better one."""
+        now = src_of(self.mark(name))
+        if earlier is not None:
+            cause, frames = load_failure(reason, earlier.entry)
+            return PushError(
+                f"{self._server} does not load {earlier.src} of {name} again: {cause}; {self._outcome(now)}",
+                cause=cause,
+                frames=frames,
+                serving=now,
+                hint=_load_hint(cause),
+            )
+        cause = reason.splitlines()[0]
+        return PushError(
+            f"what {self._server} served before this push of {name} is not known here, and {_OWN} does not "
+            f"load ({cause}); {self._outcome(now)}",
+            cause=cause,
+            serving=now,
+            hint=f"push the earlier revision: %triton push {name} --to {self._server}, or workbench push DIR "
+            "--to URL",
+        )
 
     def undo(self, name: str, before: str | None) -> str:
         """Take back a push that went well; ``before`` is what `mark` gave before it. Gives what serves."""
@@ -217,7 +247,7 @@ class Pushes:
     def _remember(self, new: Pushed) -> None:
         history = self._history.setdefault(new.entry.name, [])
         if history and new.same_as(history[-1].mark):
-            history.pop()
+            new = replace(new, onto=history.pop().onto)
         history.append(new)
 
     def _before(self, name: str, mark: str) -> list[Pushed]:

@@ -168,7 +168,9 @@ class ServerTarget:
         """Bring back what served before the last push: our push before it, else the repository's own model.
 
         Raises:
-            PushError: nothing of ours serves there, or what was before cannot be loaded any more.
+            PushError: nothing of ours serves there; or what was before does not load any more, or is not
+                known here (sent by another process) and the repository has no model of its own. What serves
+                stays.
         """
         self.ask_consent("rollback", yes)
         return self._pushes.rollback(name)
