@@ -43,21 +43,19 @@ ServiceLoop::ServiceLoop(std::shared_ptr<Link> link, std::shared_ptr<Services> s
                          std::size_t pool_size)
     : link_(std::move(link)),
       services_(std::move(services)),
-      second_reader_(link_->release().services_on_s2p && pool_size > 1),
-      pool_(second_reader_ ? pool_size - 1 : pool_size),
+      wants_reader_(link_->release().services_on_s2p && pool_size > 1),
+      pool_(wants_reader_ ? pool_size - 1 : pool_size),
       courier_(1) {}
 
 ServiceLoop::~ServiceLoop() { Stop(); }
 
 void ServiceLoop::Start() {
   const bool relays = !link_->release().services_on_s2p;
-  readers_ = second_reader_ ? 2 : 1;
-  serving_ = readers_ + (relays ? 1 : 0);
+  readers_ = 1;
+  serving_ = relays ? 2 : 1;
+  const std::lock_guard lock(threads_mutex_);
   threads_.emplace_back([self = shared_from_this()] { self->Watch(); });
-  for (int i = readers_; i > 0; --i) {
-    threads_.emplace_back(
-        [self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
-  }
+  threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
   if (relays) {
     threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->parent_mq(), true); });
   }
@@ -66,7 +64,13 @@ void ServiceLoop::Start() {
 void ServiceLoop::Stop() {
   link_->peer().Stop();
   link_->WakeReaders();
-  for (std::thread& thread : std::exchange(threads_, {})) {
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(threads_mutex_);
+    stopped_ = true;
+    threads.swap(threads_);
+  }
+  for (std::thread& thread : threads) {
     if (thread.get_id() == std::this_thread::get_id()) {
       thread.detach();
     } else {
@@ -129,6 +133,15 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
   if (!is_last) link_->WakeReaders();
   // Only now: what was sent before the end has been taken over.
   if (is_last && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
+}
+
+// From the first call on: a model that makes none is read by one thread, which no other disturbs.
+void ServiceLoop::AddReader() {
+  const std::lock_guard lock(threads_mutex_);
+  if (stopped_ || !std::exchange(wants_reader_, false)) return;
+  ++readers_;
+  ++serving_;
+  threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
 }
 
 // True: this thread may work on a call itself, which saves it the way through the pool; another goes on

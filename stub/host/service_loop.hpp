@@ -39,6 +39,7 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   void Watch();
   void Serve(Queue* queue, bool is_conversation);
+  void AddReader();
   bool LeaveReading();
   void Relay(Handle handle);
   void Dispatch(const Incoming& message);
@@ -66,9 +67,11 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<Services> services_;
-  const bool second_reader_;
+  bool wants_reader_;   // a second one, that is
   ThreadPool pool_;     // calls to other models, model control: may take long
   ThreadPool courier_;  // log lines and metrics: one after the other, as they came
+  std::mutex threads_mutex_;
+  bool stopped_ = false;
   std::vector<std::thread> threads_;
   std::atomic<int> serving_{0};  // threads that read messages
   std::atomic<int> readers_{0};  // those of stub_to_parent_mq
