@@ -69,6 +69,63 @@ def test_an_error_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert error["frames"][-1]["line"] == 4
 
 
+def notebook(folder: Path, *cells: str) -> Path:
+    made: list[dict[str, object]] = [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": f"c{number}",
+            "metadata": {},
+            "outputs": [],
+            "source": text,
+        }
+        for number, text in enumerate(cells)
+    ]
+    path = folder / "models.ipynb"
+    path.write_text(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
+
+
+HEAD = "%%triton model {} --in X:FP32[1] --out Y:FP32[1]\nimport triton_python_backend_utils as pb_utils\n"
+ECHO = """class TritonPythonModel:
+    def execute(self, requests):
+        x = [pb_utils.get_input_tensor_by_name(each, "X").as_numpy() for each in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", each)]) for each in x]
+"""
+CALLER = """class TritonPythonModel:
+    def execute(self, requests):
+        x = pb_utils.get_input_tensor_by_name(requests[0], "X")
+        call = pb_utils.InferenceRequest(model_name="echo", requested_output_names=["Y"], inputs=[x])
+        return [pb_utils.InferenceResponse(call.exec().output_tensors())]
+"""
+
+
+def test_models_of_a_notebook_that_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = tmp_path / "ran"
+    path = notebook(
+        tmp_path, f"open({str(ran)!r}, 'w')", HEAD.format("asks") + CALLER, HEAD.format("echo") + ECHO
+    )
+    assert main(["infer", str(path), "X=[3]", "--model", "asks"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["Y", "FP32[1]", "[3.]"]
+    assert main(["run", str(path), "--model", "echo"]) == 0
+    assert capsys.readouterr().out.startswith("Model echo  READY  live")
+    assert not ran.exists()
+    assert main(["infer", str(path), "X=[3]"]) == 2
+    said = capsys.readouterr().err
+    assert "models.ipynb holds 2 models; known: asks, echo" in said
+    assert "--model asks says which" in said
+    assert main(["infer", str(path), "X=[3]", "--model", "nosuch"]) == 2
+    assert "models.ipynb has no model 'nosuch'; known: asks, echo" in capsys.readouterr().err
+
+
+def test_a_notebooks_error_is_shown_at_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = notebook(tmp_path, "1 + 1", HEAD.format("broken") + BROKEN.split("\n", 1)[1])
+    assert main(["infer", str(path), "X=[1]"]) == 1
+    said = capsys.readouterr().err
+    assert "ValueError: no such luck (broken)" in said
+    assert "cell 2, line 5, in TritonPythonModel.execute" in said
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -16,12 +16,16 @@ def register(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "run",
-        help="load a model folder live; with --watch again at every save",
-        description="Load a model folder in a live stub and say what became of it. With --watch it is loaded "
-        "again whenever a file in the folder is saved, until Ctrl-C; a version that fails is reported and "
-        "the last good one stays. Recorded requests are sent after each load.",
+        help="load a model live; with --watch again at every save",
+        description="Load a model folder, or a notebook's models, in live stubs and say what became of it. A "
+        "notebook is read, not run. With --watch it is loaded again whenever a file in the folder, or the "
+        "notebook, is saved, until Ctrl-C; a version that fails is reported and the last good one stays. "
+        "Recorded requests are sent after each load.",
     )
-    parser.add_argument("model", metavar="DIR", help="the model's folder")
+    parser.add_argument("path", metavar="DIR|NOTEBOOK", help="the model's folder, or a notebook")
+    parser.add_argument(
+        "--model", metavar="NAME", default="", help="which model of the notebook, if it has several"
+    )
     parser.add_argument("--watch", action="store_true", help="stay, and load again at every save")
     parser.add_argument(
         "--requests", metavar="FILE", type=Path, help="recorded requests, from replay --save FILE"
@@ -46,19 +50,29 @@ def _run(arguments: argparse.Namespace) -> int:
         if not arguments.watch:
             _load(target, arguments)
             return 0
-        from watchfiles import watch
+        from watchfiles import Change, DefaultFilter, watch
 
         from workbench.commands.show import show_error
 
-        folder = Path(arguments.model).expanduser().resolve()
+        path = Path(arguments.path).expanduser().resolve()
         try:
             _load(target, arguments)
         except WorkbenchError as error:
             show_error(error)
-            if not folder.is_dir():
+            if not path.exists():
                 return error.exit_code
-        # Ctrl-C ends the iteration.
-        for _ in watch(folder, debounce=100, raise_interrupt=False):
+
+        class Saved(DefaultFilter):
+            """Of a notebook's folder the notebook alone."""
+
+            def __call__(self, change: Change, saved: str) -> bool:
+                return saved == str(path) if path.is_file() else super().__call__(change, saved)
+
+        # A notebook's folder, since editors move a new file into its place. Ctrl-C ends the iteration.
+        folder = path if path.is_dir() else path.parent
+        for _ in watch(
+            folder, debounce=100, raise_interrupt=False, watch_filter=Saved(), recursive=path.is_dir()
+        ):
             try:
                 _load(target, arguments)
             except WorkbenchError as error:
@@ -69,11 +83,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _load(target: LiveTarget, arguments: argparse.Namespace) -> None:
-    """Load the folder and send the recorded requests, if there are any."""
+    """Load the model and send the recorded requests, if there are any."""
     from workbench.commands.sources import open_model
     from workbench.session.replay import ReplayReport, load_requests, replay
 
-    name = open_model(target, arguments.model, also=arguments.also)
+    name = open_model(target, arguments.path, model=arguments.model, also=arguments.also)
     print(target.workbench.model(name), flush=True)
     if arguments.requests:
         records = load_requests(arguments.requests.expanduser()).get(name, [])

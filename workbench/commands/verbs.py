@@ -1,7 +1,7 @@
-"""The verbs that notebooks have too: the same arguments from the same parsers, on models out of folders.
+"""The verbs that notebooks have too: the same arguments from the same parsers, on models out of files.
 
 A notebook's models live as long as its kernel; here they live for one command. So ``NAME`` is the path of a
-model folder, and a server is given by its address.
+model folder or of a notebook, and a server is given by its address.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def _add_options(parser: Parser) -> None:
         metavar="HEADER=VARIABLE",
         help="send a server a header whose value is in an environment variable",
     )
+    add("--model", metavar="NAME", default="", help="which model of a notebook, if it has several")
     known = {option for action in parser._actions for option in action.option_strings}
     if "--requests" not in known:
         add("--requests", metavar="FILE", help="recorded requests, from replay --save FILE")
@@ -127,8 +128,8 @@ def _add_options(parser: Parser) -> None:
 
 def _help(parser: Parser) -> str:
     text: str = parser.format_help()
-    return text.replace("the live model's name", "the model's folder").replace(
-        "the model's name", "the model's folder (with --on: its name on the server)"
+    return text.replace("the live model's name", "the model's folder, or a notebook").replace(
+        "the model's name", "the model's folder, or a notebook (with --on: its name on the server)"
     )
 
 
@@ -154,7 +155,7 @@ def _open(target: LiveTarget, given: argparse.Namespace) -> None:
     from workbench.session.replay import load_requests
 
     if getattr(given, "name", None):
-        given.name = open_model(target, given.name, also=given.also)
+        given.name = open_model(target, given.name, model=given.model, also=given.also)
         if given.requests:
             recorder = target.workbench.hosts[given.name].recorder
             for record in load_requests(Path(given.requests).expanduser()).get(given.name, []):
