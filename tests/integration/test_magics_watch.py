@@ -74,6 +74,17 @@ def test_what_is_saved_unchanged_is_not_loaded(notebook: Notebook, file: Path) -
     assert answer() == 2
 
 
+def test_a_file_that_is_just_being_written_is_waited_for(notebook: Notebook, file: Path) -> None:
+    notebook.run(f"%triton model m --file {file} {SIGNATURE}")
+    host = api.current().hosts["m"]
+    file.write_text("")  # what opening it for writing makes of it
+    time.sleep(1)
+    file.write_text(answering(2))
+    until(lambda: answer() == 2)
+    assert not [each for each in api.current().logs.records("m") if "no class" in each.text]
+    assert host.failure is None
+
+
 def test_a_version_that_fails_leaves_the_last_one_serving(
     notebook: Notebook, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,13 +79,14 @@ class SourceWatch:
 
 
 def content_hash(path: Path) -> str:
-    """Of a file's content, or of all that matters in a folder; "" if it is not there, as between two steps of
-    an editor.
+    """Of a file's content, or of all that matters in a folder; "" if it is not there or empty, as between two
+    steps of an editor.
     """
     digest = hashlib.sha256()
     try:
         if not path.is_dir():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            content = path.read_bytes()
+            return hashlib.sha256(content).hexdigest() if content else ""
         for file in sorted(path.rglob("*")):
             inside = file.relative_to(path)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
