@@ -134,6 +134,18 @@ FINAL = SENDS.format("pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL")
             [("W401", 5)],
             id="kernel's own",
         ),
+        pytest.param(
+            model("breakpoint()\nreturn []"),
+            model("self.breakpoint = 1\nreturn []"),
+            [("W402", 5)],
+            id="breakpoint",
+        ),
+        pytest.param(
+            model("import pdb\npdb.set_trace()\nreturn []"),
+            model("import pdb\nreturn []"),
+            [("W402", 6)],
+            id="set_trace",
+        ),
     ],
 )
 def test_rule(bad: str, good: str, found: list[tuple[str, int]]) -> None:

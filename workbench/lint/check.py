@@ -10,6 +10,7 @@ W204  a decoupled model that never answers, or never sends the final flag
 W205  execute of a decoupled model returns a value
 W301  an array of NumPy's str type as a tensor
 W401  a name that the model does not define
+W402  a debugger that was left in
 W501  a feature that the release does not have yet
 ====  ==================================================================================
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from workbench.lint.breakpoints import left_breakpoints
 from workbench.lint.execute import execute_rules, string_arrays
 from workbench.lint.import_time import grafted_at_import
 from workbench.lint.names import undefined_names
@@ -60,4 +62,5 @@ def _findings(source: ModelSource, config: ModelConfig | None, release: str) -> 
     yield from execute_rules(model, config)
     yield from string_arrays(model)
     yield from undefined_names(model)
+    yield from left_breakpoints(model)
     yield from newer_features(model, config, release)
