@@ -58,10 +58,12 @@ class Loaded:
 @pytest.fixture
 def warm() -> Iterator[WarmLauncher]:
     launcher = own_launcher()
-    launcher.preload()
-    assert launcher.wait_ready(SECONDS)
-    yield launcher
-    launcher.close()
+    try:
+        launcher.preload()
+        assert launcher.wait_ready(SECONDS)
+        yield launcher
+    finally:
+        launcher.close()
 
 
 def spare_of(launcher: WarmLauncher) -> psutil.Process:
@@ -277,6 +279,24 @@ def test_the_first_start_does_not_wait(write: Write) -> None:
         assert launcher.wait_ready(SECONDS)
         with load(launcher, write()):
             assert launcher.warm_starts == 1
+    finally:
+        launcher.close()
+
+
+def test_ready_is_waited_for_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    build, begun = WarmLauncher._build, threading.Event()
+
+    def late(self: WarmLauncher) -> None:
+        begun.set()
+        time.sleep(0.3)  # a thread may get the processor so late
+        build(self)
+
+    monkeypatch.setattr(WarmLauncher, "_build", late)
+    launcher = own_launcher()
+    try:
+        launcher.preload()
+        assert begun.wait(SECONDS)
+        assert launcher.wait_ready(SECONDS)
     finally:
         launcher.close()
 

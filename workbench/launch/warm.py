@@ -237,7 +237,7 @@ class WarmLauncher:
                     return
                 if not self._due:
                     self._changed.wait_for(lambda: self._closed or self._due, _LEARN_SECONDS)
-                due, self._due = self._due, False
+                due = self._due  # until there is a process that is being built: `wait_ready` looks at both
                 files = self._files
             if due:
                 self._build()
@@ -256,6 +256,7 @@ class WarmLauncher:
 
     def _build(self) -> None:
         with self._lock:
+            self._due = False
             if self._closed:
                 return
             wanted = {**dict.fromkeys(_BASE), **self._asked, **self._learned}
