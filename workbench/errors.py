@@ -141,6 +141,17 @@ class WorkbenchError(RuntimeError):
         # Python 3.11 and later print these under a traceback; earlier ones ignore the attribute.
         self.__notes__ = [f"hint: {hint}"] if hint else []
 
+    def alone(self) -> WorkbenchError:
+        """The same error without its traceback and what it came from, to keep or to raise once more.
+
+        A traceback keeps alive all that its frames name, a channel and its shared memory among them, and
+        grows each time that the exception is raised.
+        """
+        copy = type(self).__new__(type(self), *self.args)
+        copy.__dict__.update(self.__dict__)
+        copy.__suppress_context__ = self.__suppress_context__
+        return copy
+
     def render(self) -> list[str]:
         """The lines a notebook shows in place of a Python traceback."""
         lines = f"{type(self).__name__}: {self}".splitlines()

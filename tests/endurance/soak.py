@@ -32,6 +32,7 @@ import tritonclient.grpc as grpc
 import workbench as wb
 from tests.endurance import models
 from tests.endurance.test_server import config
+from tests.support.leaks import mapped_regions
 from tests.support.models import write_model
 from workbench.errors import InferTimeout, StubCrashedError, WorkbenchError
 from workbench.server_install import find_server
@@ -186,7 +187,6 @@ def look(live: Live, server: Served) -> dict[str, float]:
     time.sleep(0.5)
     gc.collect()
     me = psutil.Process()
-    maps = Path("/proc/self/maps").read_text().splitlines()
     served = [
         each
         for each in me.children(recursive=True)
@@ -200,9 +200,7 @@ def look(live: Live, server: Served) -> dict[str, float]:
         "processes": len(
             [each for each in me.children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
         ),
-        "regions": len(
-            {line.split("/dev/shm/")[1].split()[0] for line in maps if "/dev/shm/wb_live_" in line}
-        ),
+        "regions": len(mapped_regions("wb_live_")),
     }
 
 

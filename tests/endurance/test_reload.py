@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,6 +16,7 @@ import pytest
 
 import workbench as wb
 from tests.endurance.test_live import resident
+from tests.support.leaks import mapped_regions
 
 # `make soak` runs as many as the product promises.
 RELOADS = int(os.environ.get("WORKBENCH_SOAK_RELOADS", "25"))
@@ -124,9 +124,7 @@ def settled(session: wb.Workbench) -> tuple[int, int, int]:
     processes = [
         each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE
     ]
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    regions = {line.rpartition("/dev/shm/")[2] for line in maps if "/dev/shm/wb_live_" in line}
-    return len(processes), len(regions), threading.active_count()
+    return len(processes), len(mapped_regions("wb_live_")), threading.active_count()
 
 
 def test_reloads_under_load(session: wb.Workbench) -> None:

@@ -13,11 +13,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.injector import Injector
+from tests.support.leaks import mapped_regions
 from tests.support.live import define
 from workbench.errors import (
     InferTimeout,
@@ -177,13 +177,8 @@ def test_random_kills(live: LiveTarget, injector: Injector) -> None:
         for each in host.current.instances
     }
     end = time.monotonic() + 10
-    while (left := _regions_of_this_process() - regions) and time.monotonic() < end:
+    while (left := mapped_regions("wb_live_") - regions) and time.monotonic() < end:
         gc.collect()
         time.sleep(0.05)
     assert not left
     print(f"{KILLS} kills, {errors} errors seen")
-
-
-def _regions_of_this_process() -> set[str]:
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    return {line.split("/dev/shm/")[1].split()[0] for line in lines if "/dev/shm/wb_live_" in line}

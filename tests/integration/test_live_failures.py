@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import mmap
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.support.leaks import mapped_regions
 from tests.support.live import ECHO, define, source
 from workbench.errors import (
     InferTimeout,
@@ -175,8 +177,12 @@ def test_a_model_that_dies_again_when_restarted(live: LiveTarget) -> None:
     with pytest.raises(StubCrashedError, match="it did not come up again"):
         model.infer(X=[1, 1])
     assert model.state == "FAILED"
-    with pytest.raises(ModelLoadError, match="RuntimeError: not again"):
-        model.infer(X=[1, 1])
+    lengths = set()
+    for _ in range(3):
+        with pytest.raises(ModelLoadError, match="RuntimeError: not again") as caught:
+            model.infer(X=[1, 1])
+        lengths.add(len(caught.traceback))
+    assert len(lengths) == 1  # not the traceback of each time before
     define(live, ECHO)
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
 
@@ -300,7 +306,7 @@ def test_a_failed_reload_keeps_the_old_one(live: LiveTarget, more: str, message:
     assert caught.value.serving == src
     assert model.state == "READY"
     assert model.src == src
-    assert model.error is caught.value
+    assert str(model.error) == str(caught.value)
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
 
 
@@ -315,6 +321,19 @@ def test_a_failed_first_load(live: LiveTarget) -> None:
     assert repr(live.workbench.models).splitlines()[1].startswith("  m  FAILED  live  -  ModuleNotFoundError")
     with pytest.raises(ModelLoadError, match="m is not loaded: ModuleNotFoundError"):
         model.infer(X=[1, 1])
+
+
+@pytest.mark.parametrize("end", ["raise KeyError(1)", "os._exit(3)"])
+def test_a_failed_load_keeps_no_memory(live: LiveTarget, end: str) -> None:
+    model = define(live, ECHO)
+    gc.collect()
+    before = mapped_regions("wb_live_")
+    with pytest.raises(ModelLoadError):
+        define(live, ECHO, more=f"def initialize(self, args):\n    {end}\n")
+    gc.collect()
+    assert mapped_regions("wb_live_") <= before
+    assert model.error is not None
+    assert model.error.__traceback__ is None
 
 
 def test_stub_timeout_seconds_is_honoured(live: LiveTarget) -> None:

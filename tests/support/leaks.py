@@ -159,3 +159,10 @@ def _mapped_by_others(ours: set[int]) -> set[str]:
             continue
         names |= {line.rsplit("/dev/shm/", 1)[1] for line in text.splitlines() if "/dev/shm/" in line}
     return names
+
+
+def mapped_regions(prefix: str) -> set[str]:
+    """Names of the regions with that prefix that this process has mapped, unlinked ones too."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    names = {line.split("/dev/shm/")[1].split()[0] for line in lines if "/dev/shm/" in line}
+    return {name for name in names if name.startswith(prefix)}

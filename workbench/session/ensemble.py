@@ -244,7 +244,7 @@ class _Flow:
                     span.outputs(answer)
                 return answer
             if target.failure is not None:
-                raise target.failure
+                raise target.failure.alone()
             if step.version not in (-1, target.plan.entry.version):
                 raise self._error(step, "UNAVAILABLE", f"Model '{step.model}' is not ready.")
             checked, outputs = check_request(target, inputs, wanted, self._meta.request_id)

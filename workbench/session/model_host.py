@@ -116,7 +116,7 @@ class ModelHost:
                 revision = self._start(plan)
             except BaseException as error:
                 self.loading = False
-                failed = error if isinstance(error, WorkbenchError) else None
+                failed = error.alone() if isinstance(error, WorkbenchError) else None
                 self.failure = failed or self.failure
                 self.changes.emit(self.name, failed)
                 raise
@@ -132,7 +132,7 @@ class ModelHost:
 
     def refuse(self, source: ModelSource | None, error: WorkbenchError) -> None:
         """A source was found to be no model before it was loaded: the last load failed."""
-        self.tried, self.failure = source, error
+        self.tried, self.failure = source, error.alone()
         self.changes.emit(self.name, error)
 
     def patch(self, source: ModelSource, make: Callable[[ModelConfig], ModelEntry]) -> None:
@@ -158,7 +158,7 @@ class ModelHost:
                     revision.plan.discard(entry)
                     raise
             except WorkbenchError as error:
-                self.failure = error
+                self.failure = error.alone()
                 self.changes.emit(self.name, error)
                 raise
             self.failure = None
@@ -524,7 +524,7 @@ class ModelHost:
         current = self.current
         if current is not None:
             if current.failure is not None:
-                raise current.failure
+                raise current.failure.alone()
             return current
         if self.failure is not None:
             raise ModelLoadError(

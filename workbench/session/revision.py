@@ -94,7 +94,7 @@ class Revision:
             if instance is None:
                 self._free.put(None)
                 if self.failure is not None and not self.retired:
-                    raise self.failure
+                    raise self.failure.alone()
                 raise Retired
             if instance.lost:
                 continue  # its replacement comes through the queue too
@@ -238,7 +238,7 @@ class Revision:
             else:
                 new.abort()
         except WorkbenchError as error:
-            self.failure = error
+            self.failure = error.alone()
             self._free.put(None)
             self.on_change(error)
         finally:
