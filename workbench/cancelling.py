@@ -60,6 +60,8 @@ def shielded(work: Callable[[], _T]) -> _T:
     outcome: Future[_T] = Future()
 
     def run() -> None:
+        if not outcome.set_running_or_notify_cancel():
+            return
         CANCELLED.set(called_off)
         try:
             outcome.set_result(work())
@@ -67,8 +69,14 @@ def shielded(work: Callable[[], _T]) -> _T:
             outcome.set_exception(error)
 
     thread = threading.Thread(target=copy_context().run, args=(run,), name="workbench-work", daemon=True)
-    thread.start()
     interrupt: KeyboardInterrupt | None = None
+    try:
+        thread.start()
+    except KeyboardInterrupt as error:  # it may run all the same
+        if outcome.cancel():
+            raise
+        interrupt = error
+        called_off.set()
     while True:
         try:
             wait([outcome])  # not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted

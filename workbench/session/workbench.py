@@ -182,11 +182,17 @@ class Workbench:
             self.lines,
             uses_env=inside is not None,
         )
-        try:
-            self.debugger.attend(lambda: shielded(lambda: host.load(plan)))
-        except BaseException:
-            discard(entry)
-            raise
+
+        def bring_up() -> None:
+            try:
+                host.load(plan)
+            except BaseException:
+                discard(entry)
+                raise
+
+        # The folder is thrown away in there, where it is known what became of the load: Ctrl-C also comes
+        # when the new revision serves already.
+        self.debugger.attend(lambda: shielded(bring_up))
         return Model(self, entry.name)
 
     def refused(self, name: str, source: ModelSource | None, error: WorkbenchError) -> None:
