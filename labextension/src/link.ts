@@ -11,6 +11,8 @@ import type { Job, KernelStore } from './store';
 /** Code after which a kernel may have the extension: worth a try to open the comm. */
 const MENTIONS = /\bworkbench\b|%triton\b/;
 const DEAD = new Set<Kernel.Status>(['dead', 'terminating']);
+/** JupyterLab's `CommsOverSubshells.Disabled`: the user's setting, or that of the page. */
+const NO_SUBSHELLS = 'disabled' as Kernel.IKernelConnection['commsOverSubshells'];
 const RESTARTS = new Set<Kernel.Status>(['restarting', 'autorestarting']);
 
 export class KernelLink implements IDisposable {
@@ -26,6 +28,9 @@ export class KernelLink implements IDisposable {
   ) {
     kernel.statusChanged.connect(this._onStatus, this);
     kernel.iopubMessage.connect(this._onOutput, this);
+    kernel.anyMessage.connect(this._onAny, this);
+    // An answer may be lost with the connection.
+    kernel.connectionStatusChanged.connect(() => this._cells.clear(), this);
     kernel.disposed.connect(this._onGone, this);
   }
 
@@ -33,9 +38,11 @@ export class KernelLink implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Whether a message waits for a running cell: the kernel is busy, and has not shown that it can do both. */
+  /** Whether a message would wait for a running cell: the kernel has or expects one, and cannot serve both. */
   get waits(): boolean {
-    return this.kernel.status === 'busy' && !this.kernel.supportsSubshells;
+    const { kernel } = this;
+    const serves = kernel.supportsSubshells && kernel.commsOverSubshells !== NO_SUBSHELLS;
+    return !serves && (kernel.status === 'busy' || this._cells.size > 0);
   }
 
   /** Try to open the comm; the store's phase tells the outcome. */
@@ -100,12 +107,28 @@ export class KernelLink implements IDisposable {
       };
       this.store.jobChanged.connect(settle);
       this.store.asked(id, verb, args.model as string | undefined, this.waits);
-      this._send('do', { job: id, verb, args });
+      // One that would wait is kept here, where it can still be dropped.
+      this._queue.set(id, { job: id, verb, args });
+      this._flush();
     });
   }
 
+  /**
+   * Call a job off. One that still waits here ends at once. The kernel is told of another; where it is told only
+   * when the running cell has ended, the store says that the job's end is held, and `interrupt` ends the cell.
+   */
   cancel(job: string): void {
+    if (this._queue.delete(job)) {
+      this.store.end(job);
+      return;
+    }
     this._send('cancel', { job });
+    this.store.cancelling(job, this.waits);
+  }
+
+  /** End the running cell, as the notebook's stop button does. */
+  async interrupt(): Promise<void> {
+    await this.kernel.interrupt();
   }
 
   setRate(hz: number): void {
@@ -143,6 +166,18 @@ export class KernelLink implements IDisposable {
     this._send('subscribe', { topics: [...TOPICS], hz: this.hz });
   }
 
+  /** Send the jobs that wait here, once nothing is before them. */
+  private _flush(): void {
+    if (this.waits) {
+      return;
+    }
+    for (const body of this._queue.values()) {
+      this._send('do', body);
+    }
+    this._queue.clear();
+    this.store.released();
+  }
+
   private _send(kind: string, body: JSONObject): void {
     if (this._comm && !this._comm.isDisposed) {
       this._comm.send({ v: PROTOCOL, kind, seq: ++this._seq, body });
@@ -152,6 +187,8 @@ export class KernelLink implements IDisposable {
   private _drop(): void {
     const comm = this._comm;
     this._comm = null;
+    this._queue.clear();
+    this._cells.clear();
     comm?.dispose();
     const known = this.store.isLive || this.store.isStale;
     this.store.setPhase(known ? 'lost' : 'not-loaded');
@@ -160,6 +197,17 @@ export class KernelLink implements IDisposable {
   private _onStatus(_: unknown, status: Kernel.Status): void {
     if (DEAD.has(status) || RESTARTS.has(status)) {
       this._drop();
+    }
+    this._flush();
+  }
+
+  /** Which cells of this page the kernel has yet to answer. */
+  private _onAny(_: unknown, { msg, direction }: Kernel.IAnyMessageArgs): void {
+    if (direction === 'send' && msg.header.msg_type === 'execute_request') {
+      this._cells.add(msg.header.msg_id);
+    } else if (direction === 'recv' && msg.header.msg_type === 'execute_reply') {
+      this._cells.delete((msg.parent_header as { msg_id: string }).msg_id);
+      this._flush();
     }
   }
 
@@ -185,5 +233,7 @@ export class KernelLink implements IDisposable {
   private _comm: Kernel.IComm | null = null;
   private _seq = 0;
   private _loader: string | null = null;
+  private _queue = new Map<string, JSONObject>();
+  private _cells = new Set<string>();
   private _isDisposed = false;
 }

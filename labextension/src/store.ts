@@ -13,8 +13,12 @@ export interface Limits {
   maxTraces: number;
 }
 
-/** A job that is known here only: it was asked for, and the kernel has not answered. */
-export type Job = JobData & { waiting?: boolean; model?: string };
+/**
+ * A job with what only this side knows: `waiting`, it was asked for and waits for the running cell; `cancel`, it was
+ * called off, and the kernel was told (`sent`) or will be when the running cell has ended (`held`); `isLost`, it
+ * ended because its kernel did.
+ */
+export type Job = JobData & { waiting?: boolean; model?: string; cancel?: 'sent' | 'held'; isLost?: boolean };
 
 export class KernelStore {
   phase: Phase = 'no-kernel';
@@ -115,6 +119,31 @@ export class KernelStore {
     this._setJob(job);
   }
 
+  /** A job that the kernel never heard of is called off. */
+  end(id: string): void {
+    const job = this.jobs.get(id);
+    if (job) {
+      this._setJob({ ...job, waiting: false, state: 'cancelled' });
+    }
+  }
+
+  /** A job is called off; it ends when the kernel says so. */
+  cancelling(id: string, isHeld: boolean): void {
+    const job = this.jobs.get(id);
+    if (job) {
+      this._setJob({ ...job, cancel: isHeld ? 'held' : 'sent' });
+    }
+  }
+
+  /** Nothing holds the kernel's messages any more. */
+  released(): void {
+    for (const job of this.jobs.values()) {
+      if (job.waiting || job.cancel === 'held') {
+        this._setJob({ ...job, waiting: false, cancel: job.cancel && 'sent' });
+      }
+    }
+  }
+
   apply(message: KernelMessage): void {
     switch (message.kind) {
       case 'hello':
@@ -146,7 +175,7 @@ export class KernelStore {
         this._addLines(message.body.lines, message.body.dropped);
         break;
       case 'job':
-        this._setJob({ ...message.body, model: this.jobs.get(message.body.id)?.model });
+        this._setJob({ ...this._known(message.body.id), ...message.body });
         break;
     }
   }
@@ -208,9 +237,15 @@ export class KernelStore {
     this._jobChanged.emit(job);
   }
 
+  /** What this side alone knows of a job. */
+  private _known(id: string): Pick<Job, 'model' | 'cancel'> {
+    const job = this.jobs.get(id);
+    return { model: job?.model, cancel: job?.cancel };
+  }
+
   private _endJobs(): void {
     for (const job of [...this.jobs.values()]) {
-      this._setJob({ ...job, waiting: false, state: 'cancelled', message: 'the kernel is gone' });
+      this._setJob({ ...job, waiting: false, state: 'cancelled', isLost: true });
     }
   }
 

@@ -79,22 +79,42 @@ export class NoticeView extends SectionView {
   private _job(job: Job): JSX.Element {
     const { trans, follower } = this.context;
     const what = job.model ? `${job.verb} ${job.model}` : job.verb;
+    const link = follower.current?.link;
+    const isHeld = job.cancel === 'held';
     return (
       <div key={job.id} className="jp-TritonNotice-job">
         <span>
           {what}
           {': '}
-          {job.waiting ? trans.__('waits for the running cell') : job.message || trans.__('running')}
+          {this._jobWords(job)}
         </span>
         {job.progress !== null && <progress value={job.progress} max={1} aria-label={what} />}
-        <button
-          className="jp-Button jp-mod-styled jp-TritonButton"
-          onClick={() => follower.current?.link?.cancel(job.id)}
-          aria-label={trans.__('Cancel %1', what)}
-        >
-          {trans.__('Cancel')}
-        </button>
+        {isHeld ? (
+          <button className="jp-Button jp-mod-styled jp-TritonButton" onClick={() => void link?.interrupt()}>
+            {trans.__('Interrupt Cell')}
+          </button>
+        ) : (
+          <button
+            className="jp-Button jp-mod-styled jp-TritonButton"
+            onClick={() => link?.cancel(job.id)}
+            disabled={job.cancel !== undefined}
+            aria-label={trans.__('Cancel %1', what)}
+          >
+            {trans.__('Cancel')}
+          </button>
+        )}
       </div>
     );
+  }
+
+  private _jobWords(job: Job): string {
+    const { trans } = this.context;
+    if (job.waiting) {
+      return trans.__('waits for the running cell');
+    }
+    if (job.cancel === 'held') {
+      return trans.__('is cancelled when the running cell ends');
+    }
+    return job.cancel ? trans.__('is being cancelled') : job.message || trans.__('running');
   }
 }

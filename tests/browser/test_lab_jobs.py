@@ -1,0 +1,89 @@
+"""Jobs of a kernel that serves the panel between cells only, as kernels older than ipykernel 7 do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.lab_page import LabPage
+from tests.support.triton_panel import TritonPanel, model_cell
+
+LOAD = "%load_ext workbench"
+# Slow while the file is there, so that a replay can be made to last.
+MODEL = model_cell("add", 'import os, time\ntime.sleep(1.5 if os.path.exists("{slow}") else 0)\ny = x + 1')
+INFER = "import workbench\nfor _ in range(10): workbench.model('add').infer(X=[1, 2])"
+BUSY = """import os, time
+while not os.path.exists("enough"): time.sleep(0.05)"""
+KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+
+
+@pytest.fixture
+def panel(lab: LabPage) -> Iterator[TritonPanel]:
+    """A panel whose messages wait for cells; ten requests are recorded."""
+    slow, enough = lab.server.notebooks / "slow", lab.server.notebooks / "enough"
+    lab.open_cells(LOAD, MODEL.replace("{slow}", str(slow)), INFER, BUSY)
+    panel = TritonPanel(lab)
+    panel.show()
+    for cell in range(3):
+        lab.run(cell)
+    panel.wait_for_state("add", "ready")
+    lab.page.evaluate(f"() => {{ {KERNEL}.commsOverSubshells = 'disabled'; }}")
+    try:
+        yield panel
+    finally:
+        enough.touch()
+        lab.wait_for_kernel()
+        enough.unlink()
+        slow.unlink(missing_ok=True)
+
+
+def start_cell(lab: LabPage) -> None:
+    lab.start(3)
+    lab.wait(lambda: bool(lab.page.evaluate(f"() => {KERNEL}.status === 'busy'")), "the cell to run")
+
+
+def requests(panel: TritonPanel) -> int:
+    return int(panel.row("add").locator("td").nth(1).inner_text())
+
+
+def test_a_job_that_waits_for_a_cell_is_dropped(lab: LabPage, panel: TritonPanel) -> None:
+    start_cell(lab)
+    lab.command("triton-workbench:replay", model="add")
+    job = panel.node.locator(".jp-TritonNotice-job")
+    expect(job).to_contain_text("waits for the running cell")
+    before = requests(panel)
+
+    job.get_by_role("button", name="Cancel").click()
+
+    panel.notification("cancelled").wait_for()
+    assert job.count() == 0
+    (lab.server.notebooks / "enough").touch()
+    lab.wait_for_kernel()
+    assert lab.run(2) == []  # whatever was sent before has been served
+    lab.wait(lambda: requests(panel) == before + 10, "the cell's requests alone to be counted")
+
+
+def test_a_job_that_waits_for_a_cell_is_done_after_it(lab: LabPage, panel: TritonPanel) -> None:
+    start_cell(lab)
+    lab.command("triton-workbench:replay", model="add")
+    expect(panel.node.locator(".jp-TritonNotice-job")).to_contain_text("waits for the running cell")
+    (lab.server.notebooks / "enough").touch()
+    panel.notification("Replay add: ").wait_for()
+
+
+def test_a_cancel_that_a_cell_holds_up_can_interrupt_it(lab: LabPage, panel: TritonPanel) -> None:
+    (lab.server.notebooks / "slow").touch()
+    lab.command("triton-workbench:replay", model="add")
+    job = panel.node.locator(".jp-TritonNotice-job")
+    expect(job).to_contain_text("running")
+    start_cell(lab)
+
+    job.get_by_role("button", name="Cancel").click()
+    expect(job).to_contain_text("is cancelled when the running cell ends")
+    job.get_by_role("button", name="Interrupt Cell").click()
+
+    panel.notification("cancelled").wait_for()
+    assert job.count() == 0
+    assert lab.outputs(3)[0]["ename"] == "KeyboardInterrupt"
