@@ -90,6 +90,10 @@ export class Actions {
     }
   }
 
+  loadFailed(message: string): void {
+    this.notifier.loadFailed(message);
+  }
+
   /** Load a model again: its cell is run where it was edited, else the kernel does it. */
   async reload(model: string, title: string): Promise<void> {
     const followed = this.current!;

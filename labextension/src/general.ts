@@ -1,6 +1,5 @@
 // Commands that need no model: the panel, the extension in the kernel, a new notebook, documentation.
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSONObject } from '@lumino/coreutils';
 import type { Actions } from './actions';
@@ -60,9 +59,7 @@ export function addGeneralCommands(
       try {
         await actions.current!.link!.load();
       } catch (error) {
-        Notification.error(trans.__('The extension could not be loaded. %1', (error as Error).message), {
-          autoClose: false
-        });
+        actions.loadFailed((error as Error).message);
       }
     }
   });

@@ -6,6 +6,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 import { COMM_TARGET, PROTOCOL } from './ids';
 import { readMessage, TOPICS } from './protocol';
+import { Said } from './said';
 import type { Job, KernelStore } from './store';
 
 /** Code after which a kernel may have the extension: worth a try to open the comm. */
@@ -16,6 +17,9 @@ const NO_SUBSHELLS = 'disabled' as Kernel.IKernelConnection['commsOverSubshells'
 const RESTARTS = new Set<Kernel.Status>(['restarting', 'autorestarting']);
 
 export class KernelLink implements IDisposable {
+  /** Errors in the outputs of cells. */
+  readonly said = new Said();
+
   /**
    * @param kernel - The kernel; the link disposes the comm, not the kernel.
    * @param store - Filled with what the kernel says.
@@ -222,6 +226,9 @@ export class KernelLink implements IDisposable {
       if (!this._comm && MENTIONS.test(code)) {
         this._loader = parent ?? null;
       }
+    } else if (message.header.msg_type === 'error') {
+      const { ename, evalue } = (message as Messages.IErrorMsg).content;
+      this.said.heard(ename, evalue);
     } else if (message.header.msg_type === 'status' && this._loader && parent === this._loader) {
       if ((message as Messages.IStatusMsg).content.execution_state === 'idle') {
         this._loader = null;

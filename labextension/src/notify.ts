@@ -5,13 +5,15 @@ import type { CommandRegistry } from '@lumino/commands';
 import { showText } from './common/form';
 import type { Followed, Follower } from './follow';
 import { CommandIDs } from './ids';
-import type { ErrorData, ModelData, ShmData } from './protocol';
+import type { ErrorData, ShmData } from './protocol';
 import type { Job } from './store';
 
 const SUCCESS_MS = 4000;
 const WARNING_MS = 8000;
 const SERVER_VERBS = new Set(['push', 'rollback']);
 const CRASH = 'StubCrashedError';
+/** While a cell or a job runs, how long its end has to say an error before a notification of its own does. */
+const GRACE_MS = 2000;
 
 export class Notifier {
   constructor(
@@ -27,7 +29,10 @@ export class Notifier {
   jobEnded(job: Job, title: string): void {
     const { trans } = this;
     if (job.state === 'cancelled') {
-      Notification.info(trans.__('%1: cancelled', title), { autoClose: SUCCESS_MS });
+      const words = job.isLost
+        ? trans.__('%1: ended with its kernel', title)
+        : trans.__('%1: cancelled', title);
+      Notification.info(words, { autoClose: SUCCESS_MS, actions: [this._showLogs()] });
       return;
     }
     if (SERVER_VERBS.has(job.verb) && !this._wants('push')) {
@@ -44,7 +49,7 @@ export class Notifier {
       autoClose: SUCCESS_MS,
       actions: text.includes('\n')
         ? [{ label: trans.__('Show Result'), callback: () => showText(title, text, trans) }]
-        : [{ label: trans.__('Show Logs'), callback: () => this._run(CommandIDs.openLogs) }]
+        : [this._showLogs()]
     });
   }
 
@@ -58,13 +63,27 @@ export class Notifier {
             callback: () =>
               this._run(CommandIDs.goToLine, { model: error.model, line: error.line!, cell: error.cell })
           }
-        : { label: trans.__('Show Logs'), callback: () => this._run(CommandIDs.openLogs) };
+        : this._showLogs();
     Notification.error(message, { autoClose: false, actions: [action] });
+  }
+
+  /** The extension could not be loaded in a kernel; it stays until it is closed. */
+  loadFailed(message: string): void {
+    const { trans } = this;
+    Notification.error(trans.__('The extension could not be loaded. %1', message), {
+      autoClose: false,
+      actions: [{ label: trans.__('Try Again'), callback: () => this._run(CommandIDs.load) }]
+    });
   }
 
   private _watch(followed: Followed): void {
     const told = new Set<string>();
-    followed.store.modelChanged.connect((_, { before, now }) => this._onModel(followed, before, now));
+    followed.store.failed.connect((_, error) => this._onError(followed, error));
+    followed.store.jobChanged.connect((_, { error }) => {
+      if (error) {
+        followed.link?.said.heard(error.ename, error.evalue);
+      }
+    });
     followed.store.changed.connect((store, change) => {
       if (change === 'shm') {
         this._onShm(store.shm, told);
@@ -92,14 +111,25 @@ export class Notifier {
     }
   }
 
-  private _onModel(followed: Followed, before: ModelData | null, now: ModelData): void {
-    const error = now.error;
-    const isNew = JSON.stringify(before?.error ?? null) !== JSON.stringify(error);
-    // While a cell runs, its output says it.
-    const isSaid = followed.link?.kernel.status === 'busy';
-    if (before && error?.ename === CRASH && isNew && !isSaid && this._wants('crash')) {
-      this.failed(`${now.name}: ${error.evalue}`, error);
+  private _onError(followed: Followed, error: ErrorData): void {
+    if (error.ename !== CRASH || !this._wants('crash')) {
+      return;
     }
+    const { link, store } = followed;
+    const tell = () => {
+      if (!link?.said.take(error.ename, error.evalue)) {
+        this.failed(error.evalue, error);
+      }
+    };
+    if (link?.kernel.status === 'busy' || store.jobs.size) {
+      window.setTimeout(tell, GRACE_MS);
+    } else {
+      tell();
+    }
+  }
+
+  private _showLogs() {
+    return { label: this.trans.__('Show Logs'), callback: () => this._run(CommandIDs.openLogs) };
   }
 
   private _wants(event: 'crash' | 'leak' | 'push'): boolean {

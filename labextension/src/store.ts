@@ -44,6 +44,11 @@ export class KernelStore {
     return this._modelChanged;
   }
 
+  /** Emits the error of a load or a request that failed. */
+  get failed(): ISignal<this, ErrorData> {
+    return this._failed;
+  }
+
   get jobChanged(): ISignal<this, Job> {
     return this._jobChanged;
   }
@@ -158,6 +163,7 @@ export class KernelStore {
       case 'error':
         this.lastError = message.body;
         this._changed.emit('models');
+        this._failed.emit(message.body);
         break;
       case 'shm':
         this.shm = message.body.reports;
@@ -251,5 +257,6 @@ export class KernelStore {
 
   private _changed = new Signal<this, Change>(this);
   private _modelChanged = new Signal<this, { before: ModelData | null; now: ModelData }>(this);
+  private _failed = new Signal<this, ErrorData>(this);
   private _jobChanged = new Signal<this, Job>(this);
 }

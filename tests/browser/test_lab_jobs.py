@@ -57,7 +57,9 @@ def test_a_job_that_waits_for_a_cell_is_dropped(lab: LabPage, panel: TritonPanel
 
     job.get_by_role("button", name="Cancel").click()
 
-    panel.notification("cancelled").wait_for()
+    toast = panel.notification("cancelled")
+    toast.wait_for()
+    assert toast.locator(".jp-toast-button").all_inner_texts() == ["Show Logs"]
     assert job.count() == 0
     (lab.server.notebooks / "enough").touch()
     lab.wait_for_kernel()
