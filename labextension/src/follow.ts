@@ -1,10 +1,12 @@
 // Follows notebooks and their kernels: a store and a link for each, and which of them has the focus.
+import type { ICellModel } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { ISignal, Signal } from '@lumino/signaling';
 import { KernelLink } from './link';
 import type { Settings } from './settings';
 import { bare, RunTexts } from './source';
 import { KernelStore } from './store';
+import { isTrusted } from './trust';
 
 /** One notebook with what is known of its kernel. */
 export class Followed {
@@ -22,19 +24,18 @@ export class Followed {
     session.kernelChanged.connect(this._onKernel, this);
     settings.changed.connect(this._onSettings, this);
     panel.disposed.connect(this._dispose, this);
+    void panel.context.ready.then(() => this._watchTrust());
     void Promise.all([session.ready, panel.revealed]).then(() => this._attach());
   }
 
-  /** Whether every output shown is one the user ran or trusts: else nothing is asked of the kernel. */
+  /** Whether the user trusts the notebook: else nothing is asked of the kernel. */
   get isTrusted(): boolean {
-    const cells = this.panel.content.model?.cells;
-    for (const cell of cells ?? []) {
-      const outputs = (cell as { outputs?: { length: number } }).outputs;
-      if (cell.type === 'code' && !cell.trusted && outputs && outputs.length > 0) {
-        return false;
-      }
-    }
-    return true;
+    return isTrusted(this.panel.content.model?.cells ?? []);
+  }
+
+  /** Emits when the notebook may have become trusted, or ceased to be. */
+  get trustChanged(): ISignal<this, void> {
+    return this._trustChanged;
   }
 
   /** The name a user knows the notebook by. */
@@ -49,6 +50,24 @@ export class Followed {
       }
     }
     return false;
+  }
+
+  private _watchTrust(): void {
+    const cells = this.panel.content.model?.cells;
+    const watch = () => {
+      for (const cell of cells ?? []) {
+        cell.stateChanged.connect(this._onCell, this);
+      }
+      this._trustChanged.emit();
+    };
+    cells?.changed.connect(watch, this);
+    watch();
+  }
+
+  private _onCell(_: ICellModel, { name }: { name: string }): void {
+    if (name === 'trusted') {
+      this._trustChanged.emit();
+    }
   }
 
   private _onKernel(): void {
@@ -84,6 +103,8 @@ export class Followed {
     this.link = null;
     Signal.clearData(this);
   }
+
+  private _trustChanged = new Signal<this, void>(this);
 }
 
 export class Follower {
@@ -107,6 +128,11 @@ export class Follower {
     return this._currentChanged;
   }
 
+  /** Emits a notebook that may have become trusted, or ceased to be. */
+  get trustChanged(): ISignal<this, Followed> {
+    return this._trustChanged;
+  }
+
   /** Emits each notebook that is opened. */
   get added(): ISignal<this, Followed> {
     return this._added;
@@ -122,6 +148,7 @@ export class Follower {
     }
     const followed = new Followed(panel, this.settings);
     this._all.set(panel, followed);
+    followed.trustChanged.connect(() => this._trustChanged.emit(followed));
     panel.disposed.connect(() => {
       this._all.delete(panel);
       this._focus();
@@ -142,6 +169,7 @@ export class Follower {
   private _all = new Map<NotebookPanel, Followed>();
   private _current: Followed | null = null;
   private _currentChanged = new Signal<this, Followed | null>(this);
+  private _trustChanged = new Signal<this, Followed>(this);
   private _added = new Signal<this, Followed>(this);
 }
 

@@ -23,6 +23,14 @@ export function addGeneralCommands(
     panel.reveal(section);
   };
 
+  const whyNotLoad = (): string | null => {
+    if (!actions.current?.link) {
+      return trans.__('The notebook has no kernel');
+    }
+    // Its folder may hold a module of that name.
+    return actions.current.isTrusted ? null : trans.__('Trust the notebook first');
+  };
+
   commands.addCommand(CommandIDs.showPanel, {
     label: trans.__('Show Panel'),
     icon: modelIcon,
@@ -53,8 +61,8 @@ export function addGeneralCommands(
     label: trans.__('Load Extension in Kernel'),
     icon: modelIcon,
     describedBy: described.none,
-    caption: () => (actions.current?.link ? '' : trans.__('The notebook has no kernel')),
-    isEnabled: () => Boolean(actions.current?.link),
+    caption: () => whyNotLoad() ?? trans.__('Run "%load_ext workbench" in the kernel'),
+    isEnabled: () => whyNotLoad() === null,
     execute: async () => {
       try {
         await actions.current!.link!.load();

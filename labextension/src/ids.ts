@@ -34,6 +34,9 @@ export const CommandIDs = {
   copyTrace: 'triton-workbench:copy-trace'
 } as const;
 
+/** JupyterLab's own. */
+export const TRUST_COMMAND = 'notebook:trust';
+
 /** Sections of the panel, in their order. */
 export const SECTIONS = ['models', 'trace', 'shm', 'servers', 'logs'] as const;
 export type Section = (typeof SECTIONS)[number];

@@ -64,6 +64,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const refresh = () => commands.notifyCommandChanged();
     new CellMarks(follower, trans, refresh);
     follower.currentChanged.connect(refresh);
+    follower.trustChanged.connect(refresh);
     follower.added.connect((_, { store }) =>
       store.changed.connect((_, change) => change !== 'log' && refresh())
     );

@@ -36,10 +36,13 @@ class LabServer:
         self.notebooks = notebooks
         self.log = log
 
-    def request(self, method: str, path: str) -> Any:
+    def request(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the server's REST interface; the answer's JSON, or None."""
         request = urllib.request.Request(
-            f"{self.url}api/{path}", method=method, headers={"Authorization": f"token {self.token}"}
+            f"{self.url}api/{path}",
+            method=method,
+            headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
+            data=None if body is None else json.dumps(body).encode(),
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()

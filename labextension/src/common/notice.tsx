@@ -1,6 +1,6 @@
 // The top of the panel: whose kernel is shown, and what to do where there is nothing to show.
 import * as React from 'react';
-import { CommandIDs } from '../ids';
+import { CommandIDs, TRUST_COMMAND } from '../ids';
 import type { Job, KernelStore } from '../store';
 import { Context, SectionView } from './section';
 
@@ -9,10 +9,11 @@ export class NoticeView extends SectionView {
     super(context, ['jobs', 'models']);
     this.removeClass('jp-TritonSection');
     this.addClass('jp-TritonNotice');
+    context.follower.trustChanged.connect(() => this.update());
   }
 
   protected draw(store: KernelStore): JSX.Element {
-    const { trans, follower } = this.context;
+    const { follower } = this.context;
     return (
       <>
         <p className="jp-TritonNotice-title" title={follower.current!.title}>
@@ -22,11 +23,7 @@ export class NoticeView extends SectionView {
           {this._phase(store)}
         </div>
         {[...store.jobs.values()].map(job => this._job(job))}
-        {store.isLive && !follower.current!.isTrusted && (
-          <p className="jp-TritonNotice-text">
-            {trans.__('This notebook is not trusted: its models are shown, actions are off.')}
-          </p>
-        )}
+        {store.phase !== 'no-kernel' && !follower.current!.isTrusted && this._untrusted()}
       </>
     );
   }
@@ -68,7 +65,24 @@ export class NoticeView extends SectionView {
     }
   }
 
-  private _loadButton(): JSX.Element {
+  private _untrusted(): JSX.Element {
+    const { trans } = this.context;
+    return (
+      <>
+        <p className="jp-TritonNotice-text">
+          {trans.__('This notebook is not trusted: models are shown, actions are off.')}
+        </p>
+        <button className="jp-Button jp-mod-styled jp-TritonButton" onClick={() => this.run(TRUST_COMMAND)}>
+          {trans.__('Trust Notebook…')}
+        </button>
+      </>
+    );
+  }
+
+  private _loadButton(): JSX.Element | null {
+    if (!this.context.follower.current!.isTrusted) {
+      return null;
+    }
     return (
       <button className="jp-Button jp-mod-styled jp-mod-accept" onClick={() => this.run(CommandIDs.load)}>
         {this.context.trans.__('Load Extension in Kernel')}
