@@ -84,22 +84,19 @@ class Pushes:
         name = new.entry.name
         steps.append(("snapshot", self._describe_snapshot(name, before)))
         try:
-            self.client.load(name, new.config, new.files, timeout=timeout)
+            self._send(new, timeout)
         except ServerRefused as refused:
             if refused.status == TOO_LATE:
                 raise self._still_loading(new, before, timeout) from None
-            # A server looks for an ensemble's models in its repository, complains that those which were sent
-            # are not there, and serves the ensemble all the same (seen with 24.10).
-            if not new.entry.config.is_ensemble or self.mark(name) != new.mark:
-                now = self._put_back(name, before)
-                cause, frames = load_failure(str(refused), new.entry)
-                raise PushError(
-                    f"{cause} ({name}); {self._outcome(now)}",
-                    cause=cause,
-                    frames=frames,
-                    serving=now,
-                    hint=_load_hint(cause),
-                ) from None
+            now = self._put_back(name, before)
+            cause, frames = load_failure(str(refused), new.entry)
+            raise PushError(
+                f"{cause} ({name}); {self._outcome(now)}",
+                cause=cause,
+                frames=frames,
+                serving=now,
+                hint=_load_hint(cause),
+            ) from None
         mark = self.mark(name)
         if mark != new.mark:
             raise PushError(
@@ -117,6 +114,18 @@ class Pushes:
         needed = required_packages(new.entry)
         notes = (f"the server must have {', '.join(needed)}",) if needed else ()
         return PushReport(name, self._server, new.src, tuple(steps), notes)
+
+    def _send(self, pushed: Pushed, timeout: float | None = None) -> None:
+        """Have a revision loaded. Raises ServerRefused if it does not serve then."""
+        name = pushed.entry.name
+        try:
+            self.client.load(name, pushed.config, pushed.files, timeout=timeout)
+        except ServerRefused as refused:
+            # A server looks for an ensemble's models in its repository, complains that those which were sent
+            # are not there, and serves the ensemble all the same (seen with 24.07 and 24.10).
+            served = pushed.entry.config.is_ensemble and refused.status != TOO_LATE
+            if not served or self.mark(name) != pushed.mark:
+                raise
 
     def _try(self, name: str, before: str | None, checks: Sequence[Check]) -> None:
         """Run the checks; what served before comes back if one fails, or if they are interrupted."""
@@ -161,7 +170,7 @@ class Pushes:
             now = ""
             try:
                 if earlier:
-                    self.client.load(name, earlier[-1].config, earlier[-1].files)
+                    self._send(earlier[-1])
                     now, step = earlier[-1].src, f"{earlier[-1].src} sent again"
                 else:
                     self.client.load(name)  # a plain load drops what was sent
@@ -217,16 +226,15 @@ class Pushes:
         """Send what served last to a server that began anew; name → src, or why it does not serve."""
         with self._lock:
             found = {}
-            for name, history in sorted(self._history.items()):
-                if not history:
-                    continue
+            for last in _models_first([history[-1] for history in self._history.values() if history]):
+                name = last.entry.name
                 try:
-                    self.client.load(name, history[-1].config, history[-1].files)
-                    found[name] = history[-1].src
+                    self._send(last)
+                    found[name] = last.src
                 except ServerRefused as refused:
-                    cause, _ = load_failure(str(refused), history[-1].entry)
+                    cause, _ = load_failure(str(refused), last.entry)
                     found[name] = f"not loaded: {cause.splitlines()[0]}"
-            return found
+            return dict(sorted(found.items()))
 
     # -- what is known -------------------------------------------------------------------------------------
 
@@ -265,7 +273,7 @@ class Pushes:
         known = self.known(name, wanted) if wanted else None
         try:
             if known is not None:
-                self.client.load(name, known.config, known.files)
+                self._send(known)
                 return known.src
             if wanted is not None:
                 self.client.load(name)  # a plain load drops what was sent
@@ -290,6 +298,25 @@ class Pushes:
 def src_of(mark: str | None) -> str:
     """``src:3f9a1c2`` of a mark; words for a model not sent by us, "" for none."""
     return (mark or "").rpartition("-")[0] or (_OWN if mark is not None else "")
+
+
+def _models_first(pushed: Sequence[Pushed]) -> list[Pushed]:
+    """In order of name, but an ensemble after those of its models that are among them."""
+    waiting = {each.entry.name: each for each in sorted(pushed, key=lambda each: each.entry.name)}
+    found: list[Pushed] = []
+
+    def add(name: str) -> None:
+        each = waiting.pop(name, None)
+        if each is None:
+            return
+        ensemble = each.entry.config.ensemble_scheduling
+        for step in ensemble.step if ensemble is not None else ():
+            add(step.model_name)
+        found.append(each)
+
+    for name in list(waiting):
+        add(name)
+    return found
 
 
 def _load_hint(cause: str) -> str:
