@@ -86,7 +86,8 @@ export class Followed {
       return;
     }
     this.link = new KernelLink(kernel, this.store, this.settings.get('updateHz'));
-    if (this.settings.get('autoAttach') && this._mentions) {
+    this.link.attachesItself = this.settings.get('autoAttach');
+    if (this.link.attachesItself && this._mentions) {
       this.link.open();
     } else if (!this.store.isStale) {
       this.store.setPhase('not-loaded');
@@ -95,7 +96,16 @@ export class Followed {
 
   private _onSettings(): void {
     this.store.setLimits(limits(this.settings));
-    this.link?.setRate(this.settings.get('updateHz'));
+    const { link } = this;
+    if (!link) {
+      return;
+    }
+    link.setRate(this.settings.get('updateHz'));
+    const wasOff = !link.attachesItself;
+    link.attachesItself = this.settings.get('autoAttach');
+    if (wasOff && link.attachesItself && this._mentions) {
+      link.open();
+    }
   }
 
   private _dispose(): void {

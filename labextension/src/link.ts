@@ -19,6 +19,8 @@ const RESTARTS = new Set<Kernel.Status>(['restarting', 'autorestarting']);
 export class KernelLink implements IDisposable {
   /** Errors in the outputs of cells. */
   readonly said = new Said();
+  /** Whether to open the comm once a cell that mentions the workbench has run. */
+  attachesItself = true;
 
   /**
    * @param kernel - The kernel; the link disposes the comm, not the kernel.
@@ -136,6 +138,9 @@ export class KernelLink implements IDisposable {
   }
 
   setRate(hz: number): void {
+    if (hz === this.hz) {
+      return;
+    }
     this.hz = hz;
     if (this.store.isLive) {
       this._subscribe();
@@ -223,7 +228,7 @@ export class KernelLink implements IDisposable {
     const parent = (message.parent_header as { msg_id?: string }).msg_id;
     if (message.header.msg_type === 'execute_input') {
       const code = (message as Messages.IExecuteInputMsg).content.code;
-      if (!this._comm && MENTIONS.test(code)) {
+      if (!this._comm && this.attachesItself && MENTIONS.test(code)) {
         this._loader = parent ?? null;
       }
     } else if (message.header.msg_type === 'error') {

@@ -138,3 +138,12 @@ describe('cancelling a job that runs', () => {
     expect(only().cancel).toBe('sent');
   });
 });
+
+describe('the rate', () => {
+  it('is told to the kernel when it changes, and only then', () => {
+    const { kernel, link } = connect();
+    link.setRate(4);
+    link.setRate(8);
+    expect(kernel.sent.map(each => each.body.hz)).toEqual([4, 8]);
+  });
+});
