@@ -158,7 +158,7 @@ function modelEntries(actions: Actions, trans: TranslationBundle): Entry[] {
     },
     {
       id: CommandIDs.unload,
-      label: trans.__('Unload'),
+      label: trans.__('Unload...'),
       caption: trans.__("End the model's process"),
       describedBy: described.model,
       reason: onModel('unload'),
@@ -289,7 +289,7 @@ function serverEntries(actions: Actions, trans: TranslationBundle): Entry[] {
     },
     {
       id: CommandIDs.stopAll,
-      label: trans.__('Stop All Stubs'),
+      label: trans.__('Stop All Stubs...'),
       caption: trans.__('End every process and remove every region of this kernel'),
       describedBy: described.none,
       reason: () => actions.reasonAgainst('reset'),

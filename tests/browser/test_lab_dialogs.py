@@ -1,0 +1,72 @@
+"""Dialogs: what they ask for, and what they say about what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.support.lab_page import LabPage
+from tests.support.triton_panel import TritonPanel, model_cell
+
+LOAD = "%load_ext workbench"
+
+
+@pytest.fixture
+def panel(lab: LabPage) -> TritonPanel:
+    return TritonPanel(lab)
+
+
+@pytest.fixture
+def dialog(lab: LabPage, panel: TritonPanel) -> Locator:
+    """The dialog of "Connect to Server..."."""
+    lab.open_cells(LOAD)
+    panel.show()
+    lab.run(0)
+    panel.wait_for_status("Triton 0 ready")
+    lab.command("triton-workbench:connect", url="http://127.0.0.1:9")
+    return lab.page.locator(".jp-Dialog")
+
+
+@pytest.mark.parametrize("by", ["Enter", "button"])
+def test_an_empty_field_that_is_needed_is_named(lab: LabPage, dialog: Locator, by: str) -> None:
+    address, name = dialog.get_by_label("Address"), dialog.get_by_label("Name", exact=True)
+    name.fill("")
+    address.fill("  ")
+    if by == "Enter":
+        address.press("Enter")
+    else:
+        dialog.get_by_role("button", name="Connect").click()
+
+    expect(dialog.get_by_role("alert").first).to_have_text("Address must not be empty")
+    expect(dialog.get_by_role("alert").nth(1)).to_have_text("Name must not be empty")
+    expect(address).to_have_attribute("aria-invalid", "true")
+    expect(address).to_be_focused()
+
+    address.fill("http://127.0.0.1:9")
+    expect(dialog.get_by_role("alert").first).to_have_text("")
+    name.fill("nobody")
+    name.press("Enter")
+    dialog.wait_for(state="detached")
+    TritonPanel(lab).notification("ServerUnreachable").wait_for()
+
+
+def test_a_dialog_with_an_empty_field_can_be_left(lab: LabPage, dialog: Locator) -> None:
+    dialog.get_by_label("Address").fill("")
+    dialog.get_by_label("Address").press("Enter")
+    dialog.get_by_role("button", name="Cancel").click()
+    dialog.wait_for(state="detached")
+
+
+def test_commands_that_ask_first_say_so(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, model_cell("gone", "y = x"))
+    panel.show()
+    lab.run(0)
+    lab.run(1)
+    panel.wait_for_state("gone", "ready")
+    for name in ("unload", "stop-all", "export", "verify", "connect"):
+        command = f"triton-workbench:{name}"
+        assert lab.page.evaluate("name => jupyterapp.commands.label(name)", command).endswith("...")
+        lab.command(command, model="gone")
+        lab.page.locator(".jp-Dialog").wait_for()
+        lab.page.keyboard.press("Escape")
+        lab.page.locator(".jp-Dialog").wait_for(state="detached")
