@@ -84,8 +84,8 @@ export class Actions {
       const job = await followed.link.do(verb, args);
       this.notifier.jobEnded(job, title);
       return job;
-    } catch (error) {
-      this.notifier.failed(String((error as Error).message));
+    } catch {
+      this.notifier.failed(this.trans.__('%1: there is no link to the kernel any more', title));
       return null;
     }
   }

@@ -146,8 +146,13 @@ function modelEntries(actions: Actions, trans: TranslationBundle): Entry[] {
         const title = trans.__('Export %1', model);
         const fields = [
           { name: 'dir', label: trans.__('Folder'), value: (args.dir as string) ?? 'repo', required: true },
-          { name: 'release', label: trans.__('For Triton release'), help: trans.__('Empty: any') },
-          { name: 'stub', label: trans.__('With a stub process of ours'), value: false }
+          {
+            name: 'release',
+            label: trans.__('For Triton release'),
+            help: trans.__('Empty: any'),
+            value: (args.release as string) ?? ''
+          },
+          { name: 'stub', label: trans.__('With a stub process of ours'), value: args.stub === true }
         ];
         const given = await ask(title, trans.__('Export'), fields, trans);
         if (given) {
@@ -312,12 +317,13 @@ function connectFields(args: Args, trans: TranslationBundle) {
       value: (args.url as string) ?? 'http://localhost:8000',
       required: true
     },
-    { name: 'name', label: trans.__('Name'), value: 'staging', required: true },
+    { name: 'name', label: trans.__('Name'), value: (args.name as string) ?? 'staging', required: true },
     {
       name: 'header',
       label: trans.__('Header from a variable'),
-      help: trans.__('HEADER=NAME of an environment variable of the kernel; the value is never typed here')
+      help: trans.__('HEADER=NAME of an environment variable of the kernel; the value is never typed here'),
+      value: (args.header as string) ?? ''
     },
-    { name: 'protect', label: trans.__('Protect from pushes by mistake'), value: false }
+    { name: 'protect', label: trans.__('Protect from pushes by mistake'), value: args.protect === true }
   ];
 }

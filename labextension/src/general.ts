@@ -3,8 +3,9 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSONObject } from '@lumino/coreutils';
 import type { Actions } from './actions';
+import { showText } from './common/form';
 import { modelIcon } from './icons';
-import { CommandIDs, DOCUMENTATION, Section } from './ids';
+import { CommandIDs, Section } from './ids';
 import type { TritonPanel } from './panel';
 import { schemas } from './schemas';
 import { templateNotebook } from './template';
@@ -33,29 +34,31 @@ export function addGeneralCommands(
 
   commands.addCommand(CommandIDs.showPanel, {
     label: trans.__('Show Panel'),
+    caption: trans.__('Show models, traces, shared memory, servers and logs of the notebook'),
     icon: modelIcon,
     describedBy: described.none,
     execute: () => app.shell.activateById(panel.id)
   });
   commands.addCommand(CommandIDs.showShm, {
     label: trans.__('Show Shared Memory'),
+    caption: trans.__('Show what each model keeps in shared memory'),
     icon: modelIcon,
     describedBy: described.none,
     execute: () => show('shm')
   });
   commands.addCommand(CommandIDs.openLogs, {
     label: trans.__('Open Logs'),
+    caption: trans.__('Show the last lines that models logged'),
     icon: modelIcon,
     describedBy: described.none,
     execute: () => show('logs')
   });
   commands.addCommand(CommandIDs.documentation, {
     label: trans.__('Open Documentation'),
+    caption: trans.__('Say where the documentation is, in the kernel and in the sources'),
     icon: modelIcon,
     describedBy: described.none,
-    execute: () => {
-      window.open(DOCUMENTATION, '_blank', 'noopener');
-    }
+    execute: () => showText(trans.__('Documentation'), documentation(trans), trans)
   });
   commands.addCommand(CommandIDs.load, {
     label: trans.__('Load Extension in Kernel'),
@@ -73,6 +76,7 @@ export function addGeneralCommands(
   });
   commands.addCommand(CommandIDs.goToBlock, {
     label: trans.__('Go to Line'),
+    caption: trans.__('Show the line of the cell that allocated the block'),
     describedBy: described.line,
     isEnabled: () => actions.contextValue('data-triton-line') !== null,
     execute: () => {
@@ -85,6 +89,7 @@ export function addGeneralCommands(
   });
   commands.addCommand(CommandIDs.copyTrace, {
     label: trans.__('Copy as JSON'),
+    caption: trans.__('Copy the trace to the clipboard'),
     describedBy: described.trace,
     isEnabled: () => Boolean(actions.current?.store.traces.length),
     execute: args => {
@@ -121,4 +126,16 @@ export function addGeneralCommands(
     CommandIDs.newNotebook,
     CommandIDs.documentation
   ];
+}
+
+/** Where to read on. No site is published, and the wheel does not carry one: this is what there is. */
+function documentation(trans: TranslationBundle): string {
+  return [
+    trans.__('In a cell:'),
+    `  %triton               ${trans.__('lists the commands')}`,
+    `  %triton infer --help  ${trans.__('explains one')}`,
+    `  help(workbench)       ${trans.__('explains the Python interface')}`,
+    '',
+    trans.__('In the sources of Triton Workbench: the folder docs, which "make docs" makes into a site.')
+  ].join('\n');
 }

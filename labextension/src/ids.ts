@@ -6,7 +6,6 @@ export const PROTOCOL = 1;
 export const PANEL_ID = 'triton-workbench-panel';
 export const STATUS_ID = 'triton-workbench:status';
 export const STATE_KEY = 'triton-workbench:sections';
-export const DOCUMENTATION = 'https://github.com/triton-inference-server/python_backend#readme';
 
 export const CommandIDs = {
   reload: 'triton-workbench:reload',

@@ -37,16 +37,31 @@ export function schemas(trans: TranslationBundle) {
     push: object({ model, ofRow, server }),
     parity: object({
       model,
+      ofRow,
+      ofCell,
       against: { type: 'string', description: trans.__('The target to compare with') }
     }),
     export: object({
       model,
       ofRow,
       ofCell,
-      dir: { type: 'string', description: trans.__('The folder to write to') }
+      dir: { type: 'string', description: trans.__('The folder to write to') },
+      release: {
+        type: 'string',
+        description: trans.__('The Triton release it is for, "24.10" for one; else any')
+      },
+      stub: { type: 'boolean', description: trans.__('Whether a stub process of ours goes with it') }
     }),
     verify: object({ dir: { type: 'string', description: trans.__('The folder of an export') } }),
-    connect: object({ url: { type: 'string', description: trans.__("The server's address") } }),
+    connect: object({
+      url: { type: 'string', description: trans.__("The server's address") },
+      name: { type: 'string', description: trans.__('The name to know the server by') },
+      header: {
+        type: 'string',
+        description: trans.__('HEADER=NAME of an environment variable of the kernel that holds its value')
+      },
+      protect: { type: 'boolean', description: trans.__('Whether pushes there always ask first') }
+    }),
     trace: object({
       trace: { type: 'string', description: trans.__("A trace's id; else the newest") },
       ofRow

@@ -70,3 +70,33 @@ def test_commands_that_ask_first_say_so(lab: LabPage, panel: TritonPanel) -> Non
         lab.page.locator(".jp-Dialog").wait_for()
         lab.page.keyboard.press("Escape")
         lab.page.locator(".jp-Dialog").wait_for(state="detached")
+
+
+def test_arguments_fill_the_fields(lab: LabPage, panel: TritonPanel, dialog: Locator) -> None:
+    lab.page.keyboard.press("Escape")
+    given = {"url": "http://127.0.0.1:9", "name": "prod", "header": "Authorization=TOKEN", "protect": True}
+    lab.command("triton-workbench:connect", **given)
+    for label, value in (
+        ("Address", given["url"]),
+        ("Name", "prod"),
+        ("Header from a variable", given["header"]),
+    ):
+        expect(dialog.get_by_label(label, exact=True)).to_have_value(str(value))
+    expect(dialog.get_by_label("Protect from pushes by mistake")).to_be_checked()
+    lab.page.keyboard.press("Escape")
+
+    lab.command("triton-workbench:export", model="any", dir="out", release="24.10", stub=True)
+    expect(dialog.get_by_label("Folder")).to_have_value("out")
+    expect(dialog.get_by_label("For Triton release")).to_have_value("24.10")
+    expect(dialog.get_by_label("With a stub process of ours")).to_be_checked()
+
+
+def test_the_documentation_is_said_to_be_where_it_is(lab: LabPage, panel: TritonPanel) -> None:
+    lab.open_cells(LOAD, "%triton", "%triton infer --help")
+    panel.show()
+    lab.command("triton-workbench:open-documentation")
+    words = lab.page.locator(".jp-Dialog pre")
+    expect(words).to_contain_text("%triton infer --help")
+    lab.page.keyboard.press("Escape")
+    for cell in range(3):  # what it names is there
+        assert all(each["output_type"] != "error" for each in lab.run(cell))

@@ -102,7 +102,7 @@ def test_every_command_is_described_and_in_the_palette(lab: LabPage, panel: Trit
     )
     assert {"debug", "parity", "push", "rollback", "export", "verify", "connect", "stop-all"} < set(by_id)
     for name, each in by_id.items():
-        assert each["label"] and each["args"]["type"] == "object", name
+        assert each["label"] and each["caption"] and each["args"]["type"] == "object", name
     # Without the extension in the kernel a command is off, and says why.
     assert not by_id["reload"]["isEnabled"]
     assert by_id["reload"]["caption"] == "Load the extension in the kernel first"

@@ -149,7 +149,7 @@ class LabPage:
 
     # -- the rest ------------------------------------------------------------------------------------------
 
-    def command(self, name: str, **arguments: Any) -> None:
+    def command(self, name: str, /, **arguments: Any) -> None:
         """Start a JupyterLab command; wait for its effect yourself."""
         self.page.evaluate(
             "([name, args]) => { window.jupyterapp.commands.execute(name, args); }", [name, arguments]

@@ -2,6 +2,7 @@
 import * as React from 'react';
 import { CommandIDs, TRUST_COMMAND } from '../ids';
 import type { Job, KernelStore } from '../store';
+import { verbWords } from '../words';
 import { Context, SectionView } from './section';
 
 export class NoticeView extends SectionView {
@@ -92,7 +93,8 @@ export class NoticeView extends SectionView {
 
   private _job(job: Job): JSX.Element {
     const { trans, follower } = this.context;
-    const what = job.model ? `${job.verb} ${job.model}` : job.verb;
+    const verb = verbWords(job.verb, trans);
+    const what = job.model ? trans.__('%1 %2', verb, job.model) : verb;
     const link = follower.current?.link;
     const isHeld = job.cancel === 'held';
     return (

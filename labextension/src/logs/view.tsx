@@ -5,6 +5,7 @@ import { VirtualRows } from '../common/virtual';
 import { CommandIDs } from '../ids';
 import type { LogLine } from '../protocol';
 import type { KernelStore } from '../store';
+import { levelWords } from '../words';
 
 const ROW_HEIGHT = 20;
 const LEVELS = ['verbose', 'debug', 'info', 'warning', 'error'];
@@ -35,7 +36,7 @@ export class LogsView extends SectionView {
           >
             {LEVELS.map(level => (
               <option key={level} value={level}>
-                {level}
+                {levelWords(level, trans)}
               </option>
             ))}
           </select>

@@ -4,6 +4,7 @@ import { Context, SectionView } from '../common/section';
 import { CommandIDs } from '../ids';
 import type { ServerData } from '../protocol';
 import type { KernelStore } from '../store';
+import { modelStateWords, serverWords } from '../words';
 
 export class ServersView extends SectionView {
   constructor(context: Context) {
@@ -34,7 +35,7 @@ export class ServersView extends SectionView {
     return (
       <table className="jp-TritonTable" key={server.name}>
         <caption>
-          <strong>{server.name}</strong> {server.url} <small>{server.state}</small>
+          <strong>{server.name}</strong> {server.url} <small>{serverWords(server.state, trans)}</small>
           {server.protect && <small> {trans.__('protected')}</small>}
         </caption>
         <thead>
@@ -50,7 +51,7 @@ export class ServersView extends SectionView {
               <th scope="row">
                 {model.name} <small className="jp-TritonModels-src">{model.src ?? ''}</small>
               </th>
-              <td>{model.state}</td>
+              <td>{modelStateWords(model.state, trans)}</td>
               <td>
                 <button
                   className="jp-Button jp-mod-styled jp-TritonButton"
