@@ -55,6 +55,7 @@ def test_the_tree_is_the_one_written_by_hand_as_on_the_live_host(server: LocalTa
 
 def test_only_what_is_traced_is_recorded(server: LocalTarget) -> None:
     server.trace("pipeline", {"TEXT": ["hi"]})
+    assert server._tracing is not None
     before = server._tracing._records("")
     server.infer("pipeline", {"TEXT": ["hi"]})
     assert before == server._tracing._records("") == []

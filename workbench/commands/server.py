@@ -47,6 +47,12 @@ def register(verbs: Verbs) -> None:
         "--port", type=int, default=8000, help="HTTP; gRPC and metrics take the next two (8000)"
     )
     serve.add_argument("--binary", default="", metavar="PATH", help="tritonserver, or its installation")
+    serve.add_argument(
+        "--image", default="", metavar="REF", help="run the server of this image, by docker or podman"
+    )
+    serve.add_argument(
+        "--shm-size", default="", metavar="SIZE", help="of --image: all of its shared memory: 4g (1g)"
+    )
     serve.add_argument("--stub", choices=["own", "nvidia"], default="nvidia", help="whose stub (nvidia)")
     serve.add_argument(
         "--backend-config",
@@ -74,11 +80,19 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from workbench.magics.arguments import pairs
+    from workbench.magics.arguments import byte_size, pairs
     from workbench.targets.local import LocalOptions, temporary
 
     settings = pairs(options.backend_config, "setting", "--backend-config python,thread-pool-size=8")
-    chosen = LocalOptions(options.repo, options.binary, options.port, options.stub, settings)
+    chosen = LocalOptions(
+        options.repo,
+        options.binary,
+        options.port,
+        options.stub,
+        settings,
+        image=options.image,
+        shm_size=byte_size(options.shm_size) if options.shm_size else 0,
+    )
     end = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda number, frame: end.set())

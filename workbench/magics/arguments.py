@@ -5,6 +5,7 @@ else.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from workbench import preview
 from workbench.errors import WorkbenchUsageError
 from workbench.suggest import did_you_mean
 
-__all__ = ["MAGIC", "Command", "HelpText", "Parser", "overview", "pairs", "split"]
+__all__ = ["MAGIC", "Command", "HelpText", "Parser", "byte_size", "overview", "pairs", "split"]
 
 MAGIC = "%triton"
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _WIDTH = 100  # of help texts, whatever the window
 
 
@@ -138,3 +140,11 @@ def pairs(words: Sequence[str], what: str, example: str) -> dict[str, str]:
             raise WorkbenchUsageError(f"{what} {name!r} is given twice")
         found[name] = value
     return found
+
+
+def byte_size(text: str) -> int:
+    """``256m`` as bytes. Raises WorkbenchUsageError."""
+    match = re.fullmatch(r"(\d+)\s*([kmg]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise WorkbenchUsageError(f"cannot read the size {text!r}", hint="--shm-size 256m")
+    return int(match[1]) * _UNITS[match[2]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchUsageError
-from workbench.magics.arguments import Command, Parser, pairs
+from workbench.magics.arguments import Command, Parser, byte_size, pairs
 from workbench.magics.inspect import Status
 from workbench.targets import servers
 from workbench.targets.local import LocalOptions, LocalTarget
@@ -23,7 +22,6 @@ __all__ = ["COMMANDS"]
 
 _ACTIONS = ("start", "stop", "restart", "status", "logs")
 _LEVELS = ("verbose", "info", "warning", "error")
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def _connect_arguments(parser: Parser) -> None:
@@ -77,14 +75,25 @@ def _server_arguments(parser: Parser) -> None:
     add = start.add_argument
     add("--repo", metavar="DIR", default="", help="serve the models of this repository (none)")
     add("--binary", metavar="PATH", default="", help="tritonserver, or its installation (as doctor finds it)")
+    add(
+        "--image",
+        metavar="REF",
+        default="",
+        help="run the server of this image in a container, by docker or podman",
+    )
     add("--port", metavar="PORT", default="auto", help="HTTP; gRPC and metrics take the next two (auto)")
     add(
         "--stub",
         choices=["own", "nvidia"],
         default=None,
-        help="whose stub runs models (own; of --repo nvidia)",
+        help="whose stub runs models (own; of --repo and --image nvidia)",
     )
-    add("--shm-size", metavar="SIZE", default="", help="first size of a model's region: 256m (64m)")
+    add(
+        "--shm-size",
+        metavar="SIZE",
+        default="",
+        help="first size of a model's region: 256m (64m); of --image all of its shared memory: 4g (1g)",
+    )
     add(
         "--backend-config",
         metavar="K=V",
@@ -112,8 +121,9 @@ def _start(call: Call) -> LocalTarget:
     settings = pairs(
         given.backend_config, "setting", "--backend-config python,shm-default-byte-size=67108864"
     )
-    if given.shm_size:
-        settings["shm-default-byte-size"] = str(_size(given.shm_size))
+    size = byte_size(given.shm_size) if given.shm_size else 0
+    if size and not given.image:
+        settings["shm-default-byte-size"] = str(size)
     if given.port != "auto" and not (given.port.isdecimal() and 0 < int(given.port) < 65534):
         raise WorkbenchUsageError(f"--port is auto or a number, got {given.port!r}", hint="--port 8000")
     options = LocalOptions(
@@ -121,8 +131,10 @@ def _start(call: Call) -> LocalTarget:
         binary=given.binary,
         port=None if given.port == "auto" else int(given.port),
         # Who serves a folder wants to see what a server does with it as it is.
-        stub=given.stub or ("nvidia" if given.repo else "own"),
+        stub=given.stub or ("nvidia" if given.repo or given.image else "own"),
         backend_config=settings,
+        image=given.image,
+        shm_size=size if given.image else 0,
         auto_complete=True if given.auto_complete else None,
     )
     return servers.start(given.name, options)
@@ -146,13 +158,6 @@ def _state(call: Call) -> Status:
 def _logs(call: Call) -> LogText:
     given = call.arguments
     return servers.find_local(given.name).logs(given.model, given.n, given.level)
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+)\s*([kmg]?)(?:i?b)?", text.strip().lower())
-    if match is None:
-        raise WorkbenchUsageError(f"cannot read the size {text!r}", hint="--shm-size 256m")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 COMMANDS = (

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from workbench import preview
+from workbench import _host, preview
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.repository.entry import open_entry
 from workbench.repository.model_files import STUB_NAME
@@ -19,6 +19,7 @@ from workbench.server_errors import ServerUnreachable
 from workbench.server_install import ServerInstall, find_server
 from workbench.session.settings import Settings
 from workbench.targets.client import ServerClient, ServerRefused
+from workbench.targets.container import Container, find_container
 from workbench.targets.process_server import ServerProcess
 from workbench.targets.remote import ServerTarget, split_options
 from workbench.targets.server_tables import LogText, plain_log
@@ -47,7 +48,11 @@ class LocalOptions:
         binary: ``tritonserver``, or the folder of an installation. "": see `find_server`.
         port: HTTP port; gRPC and metrics take the next two. None: free ones.
         stub: ``own``: models run in our stub, with this kernel's packages. ``nvidia``: in the server's own.
+            "": ours, but the server's in a container.
         backend_config: Settings of the Python backend, as a server's command line has them.
+        image: Image of a server, to be run in a container by docker or podman, in place of `binary`; its
+            models run in its own stub, with its own packages.
+        shm_size: Bytes of the container's ``/dev/shm``; 0: 1 GiB.
         auto_complete: Whether the server asks models to complete their configuration. That takes a second off
             every load if it does not, and models pushed from here come with complete ones.
     """
@@ -55,8 +60,10 @@ class LocalOptions:
     repository: str = ""
     binary: str = ""
     port: int | None = None
-    stub: str = "own"
+    stub: str = ""
     backend_config: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    shm_size: int = 0
     auto_complete: bool | None = None
 
 
@@ -64,7 +71,8 @@ class LocalTarget(ServerTarget):
     """A server on loopback, in explicit mode.
 
     Raises (on making it):
-        ServerInstallError: there is no server on this machine, or none at `LocalOptions.binary`.
+        ServerInstallError: there is no server on this machine, or none at `LocalOptions.binary`; or no engine
+            or no image for `LocalOptions.image`.
         ServerStartError: it does not come up.
         WorkbenchUsageError: the repository is no folder, or a setting is wrong.
     """
@@ -78,8 +86,10 @@ class LocalTarget(ServerTarget):
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.options = options or LocalOptions()
-        self.stub = self.options.stub
-        install = install or find_server(at=self.options.binary)
+        self.stub = self.options.stub or ("nvidia" if self.options.image else "own")
+        container = _container(self.options)
+        if container is None:
+            install = install or find_server(at=self.options.binary)
         settings = server_backend_config(self.options.backend_config)
         repository = Path(self.options.repository).expanduser() if self.options.repository else None
         if repository is not None and not repository.is_dir():
@@ -88,13 +98,14 @@ class LocalTarget(ServerTarget):
             )
         self._folder = tempfile.TemporaryDirectory(prefix="wb-local-")
         folder = Path(self._folder.name)
-        self._tracing = ServerTracing()
+        # What a server in a container sends does not reach this process's loopback.
+        self._tracing = ServerTracing() if container is None else None
         #: Why models of the repository are not loaded, by name.
         self.failed: dict[str, str] = {}
         try:
             (folder / "models").mkdir()
-            more = {**self._tracing.environment, **(env or {})}
-            if self.stub == "own":
+            more = {**(self._tracing.environment if self._tracing else {}), **(env or {})}
+            if self.stub == "own" and install is not None:
                 install = _with_own_stub(install, folder / "backends")
                 more["TRITON_WORKBENCH_PYTHON"] = sys.executable
                 if install.release:
@@ -103,18 +114,22 @@ class LocalTarget(ServerTarget):
             self.process = ServerProcess(
                 repository or folder / "models",
                 install,
+                starter=container,
                 python_env=Path(sys.prefix) if self.stub == "own" else None,
                 env=more,
                 # A repository's own models may rely on it.
                 auto_complete=repository is not None if complete is None else complete,
                 backend_config=settings,
-                extra_args=self._tracing.arguments,
+                extra_args=self._tracing.arguments if self._tracing else (),
                 port=self.options.port,
+                # An engine unpacks a fresh image first.
+                start_timeout=60.0 if container is None else 180.0,
                 stop_timeout=3.0,
             )
             self.process.start()
         except BaseException:
-            self._tracing.close()
+            if self._tracing:
+                self._tracing.close()
             self._folder.cleanup()
             raise
         http, grpc = self._clients()
@@ -146,8 +161,11 @@ class LocalTarget(ServerTarget):
 
     @property
     def release(self) -> str:
-        """``24.10``, or "" where the installation does not say."""
-        return self.process.install.release or ""
+        """``24.10``; "" for a release we do not know."""
+        try:
+            return self.process.install.release or _host.find_release(self.process.version).name
+        except ValueError:
+            return ""
 
     @property
     def state(self) -> str:
@@ -202,8 +220,14 @@ class LocalTarget(ServerTarget):
 
         Raises:
             InputError, ModelNotFound, InferTimeout, ServerUnreachable: as of `infer`.
-            WorkbenchError: the server said nothing about the request.
+            WorkbenchError: the server said nothing about the request, or runs in a container.
         """
+        tracing = self._tracing
+        if tracing is None:
+            raise WorkbenchError(
+                f"{self.name} runs in a container, which cannot send what it traces to this process",
+                hint="a server without --image can be traced",
+            )
         given, more = split_options(inputs, options)
         request = self.prepare(name, given)
 
@@ -216,7 +240,7 @@ class LocalTarget(ServerTarget):
             known = self._pushes.known(model, mark) if mark else None
             return known.entry.source.label if known is not None else ""
 
-        return self._tracing.trace(
+        return tracing.trace(
             request, lambda headers: self.send(request, {**more, "headers": headers}), switch, label
         )
 
@@ -227,13 +251,15 @@ class LocalTarget(ServerTarget):
     def close(self) -> None:
         """End the server. May be called again."""
         self.process.stop()
-        self._tracing.close()
+        if self._tracing:
+            self._tracing.close()
         self._folder.cleanup()
 
     def __repr__(self) -> str:
         release = f"Triton {self.release}" if self.release else "Triton"
         state = self.state if self.state != "ready" else "READY"
-        lines = ["  ".join([f"Server {self.name}", state, release, f"stub {self.stub}"])]
+        image = [self.options.image] if self.options.image else []
+        lines = ["  ".join([f"Server {self.name}", state, release, f"stub {self.stub}", *image])]
         if state == "READY" and self.options.repository:
             lines += preview.columns([each.row() for each in self.models().values() if each.state == "READY"])
             lines += preview.columns([[name, "FAILED", why] for name, why in sorted(self.failed.items())])
@@ -257,6 +283,23 @@ def server_backend_config(given: Mapping[str, Any]) -> dict[str, str]:
             f"{unknown[0]} is a setting of live models, not of a server", hint=f"keys: {' '.join(_KEYS)}"
         )
     return found
+
+
+def _container(options: LocalOptions) -> Container | None:
+    if not options.image:
+        if options.shm_size:
+            raise WorkbenchUsageError("a size of /dev/shm is for a server in a container", hint="image=...")
+        return None
+    if options.binary:
+        raise WorkbenchUsageError(
+            "a server is a program of this machine or in an image", hint="leave out --image or --binary"
+        )
+    if options.stub == "own":
+        raise WorkbenchUsageError(
+            "our stub runs this kernel's Python, which is not in the image",
+            hint="--image goes with --stub nvidia",
+        )
+    return find_container(options.image, shm_size=options.shm_size)
 
 
 def _with_own_stub(install: ServerInstall, folder: Path) -> ServerInstall:

@@ -21,16 +21,21 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from workbench.errors import WorkbenchError
-from workbench.server_install import ServerInstall, find_server, libpython_dir
+from workbench.server_install import ServerInstall, find_server
+from workbench.targets.server_command import HOST, Installed, Starter, Wanted
+from workbench.targets.server_guard import REMOVAL_SECONDS
 
 if TYPE_CHECKING:
     import tritonclient.grpc
     import tritonclient.http
 
-_HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 5
-# What the server says when one of its three ports was taken between our asking and its binding.
-_PORT_TAKEN = re.compile(r"Socket '127\.0\.0\.1:\d+' already in use|[Aa]ddress already in use|Failed to bind")
+# What the server, or a container's engine, says when one of its three ports was taken between our asking and
+# its binding.
+_PORT_TAKEN = re.compile(
+    r"Socket '127\.0\.0\.1:\d+' already in use|[Aa]ddress already in use|Failed to bind"
+    r"|port is already allocated"
+)
 
 
 class ServerStartError(WorkbenchError):
@@ -55,6 +60,7 @@ class ServerProcess:
         backend_config: Keys of the Python backend, as ``{"shm-default-byte-size": 1 << 20}``. A prefix for
             region names is kept, and made this server's own by what follows it.
         port: HTTP port; gRPC and metrics take the two after it. Default: three free ones.
+        starter: How it is started, in place of `install` and `python_env`: in a container, for one.
         python_env: Prefix of the environment that NVIDIA's stubs shall find their packages in; its ``bin``
             goes first on PATH. Default: the installation's reference environment.
         env: More environment variables for the server and its stubs.
@@ -73,6 +79,7 @@ class ServerProcess:
         auto_complete: bool = True,
         backend_config: Mapping[str, str | int] | None = None,
         port: int | None = None,
+        starter: Starter | None = None,
         python_env: Path | None = None,
         env: Mapping[str, str] | None = None,
         extra_args: Sequence[str] = (),
@@ -82,15 +89,19 @@ class ServerProcess:
         stop_timeout: float = 10.0,
     ) -> None:
         self.repository = Path(repository).resolve()
-        self.install = install or find_server()
+        if starter is None:
+            install = install or find_server()
+            starter = Installed(install, python_env or install.reference_env)
+        self.install = starter.install
+        self._starter = starter
         wanted = dict(backend_config or {})
+        self._name = ""
         self.region_prefix = f"{wanted.get('shm-region-prefix-name', 'wb_srv_')}{uuid.uuid4().hex[:12]}_"
         self.http_port = self.grpc_port = self.metrics_port = 0
         self.pid: int | None = None
         self._auto_complete = auto_complete
         self._backend_config = {**wanted, "shm-region-prefix-name": self.region_prefix}
         self._port = port
-        self._python_env = python_env or self.install.reference_env
         self._env = dict(env or {})
         self._extra_args = list(extra_args)
         self._log_path = log_path
@@ -148,7 +159,8 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.running:
-                raise ServerStartError(f"tritonserver ended with {self.ending}", self._log_tail())
+                tail = self._log_tail()
+                raise ServerStartError(self._starter.explain(self.ending, tail), tail)
             if self._answers_ready():
                 return
             if _PORT_TAKEN.search(self._log_tail()):
@@ -165,7 +177,8 @@ class ServerProcess:
         assert guard.stdout is not None
         guard.stdin.close()
         try:
-            guard.wait(self._stop_timeout + 10)  # the guard itself keeps to stop_timeout, and then cleans up
+            # The guard itself keeps to stop_timeout, and then cleans up.
+            guard.wait(self._stop_timeout + 10 + REMOVAL_SECONDS)
         except subprocess.TimeoutExpired:
             guard.kill()
             guard.wait()
@@ -215,17 +228,17 @@ class ServerProcess:
     @property
     def metrics_url(self) -> str:
         """Where it shows its metrics."""
-        return f"http://{_HOST}:{self.metrics_port}/metrics"
+        return f"http://{HOST}:{self.metrics_port}/metrics"
 
     @property
     def http_address(self) -> str:
         """``127.0.0.1:PORT`` of the HTTP endpoint."""
-        return f"{_HOST}:{self.http_port}"
+        return f"{HOST}:{self.http_port}"
 
     @property
     def grpc_address(self) -> str:
         """``127.0.0.1:PORT`` of the gRPC endpoint."""
-        return f"{_HOST}:{self.grpc_port}"
+        return f"{HOST}:{self.grpc_port}"
 
     def http(self, **options: Any) -> tritonclient.http.InferenceServerClient:
         """A new HTTP client; a context manager. Use each in one thread only."""
@@ -295,6 +308,8 @@ class ServerProcess:
     # Inside.
 
     def _spawn(self) -> None:
+        # Of every start its own: an engine may still be busy with the removal of the last one.
+        self._name = f"workbench-{uuid.uuid4().hex[:12]}"
         first = self._port
         ports = _free_ports(3) if first is None else [first, first + 1, first + 2]
         self.http_port, self.grpc_port, self.metrics_port = ports
@@ -302,17 +317,19 @@ class ServerProcess:
             handle, name = tempfile.mkstemp(prefix="wb-tritonserver-", suffix=".log")
             os.close(handle)
             self._log_file = Path(name)
+        wanted = self._wanted()
         guard_file = resources.files("workbench") / "targets" / "server_guard.py"
         self._guard = subprocess.Popen(
             # -I -S: no settings of the user's and no site-packages; it needs neither, and starts faster.
             [
                 *(sys.executable, "-I", "-S", str(guard_file)),
-                *(str(self._stop_timeout), self.region_prefix, str(self._log_file), "--"),
-                *self._command(),
+                *(str(self._stop_timeout), self.region_prefix, str(self._log_file)),
+                *(*self._starter.remains(wanted), "--"),
+                *self._starter.command(wanted),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=self._environment(),
+            env=self._starter.environment(wanted),
             start_new_session=True,
         )
         assert self._guard.stdout is not None
@@ -322,51 +339,25 @@ class ServerProcess:
             raise ServerStartError(f"{self.install.binary} cannot be started: {rest}", "")
         self.pid = int(rest)
 
-    def _command(self) -> list[str]:
-        command = [
-            str(self.install.binary),
-            f"--model-repository={self.repository}",
-            f"--backend-directory={self.install.backends}",
-            "--model-control-mode=explicit",
-            f"--http-address={_HOST}",
-            f"--grpc-address={_HOST}",
-            f"--metrics-address={_HOST}",
-            f"--http-port={self.http_port}",
-            f"--grpc-port={self.grpc_port}",
-            f"--metrics-port={self.metrics_port}",
-            f"--exit-timeout-secs={max(1, int(self._stop_timeout))}",
-        ]
-        command += [f"--backend-config=python,{key}={value}" for key, value in self._backend_config.items()]
+    def _wanted(self) -> Wanted:
+        options = [f"--exit-timeout-secs={max(1, int(self._stop_timeout))}"]
+        options += [f"--backend-config=python,{key}={value}" for key, value in self._backend_config.items()]
         if not self._auto_complete:
-            command.append("--disable-auto-complete-config")
+            options.append("--disable-auto-complete-config")
         if self._log_verbose:
-            command.append(f"--log-verbose={self._log_verbose}")
-        return command + self._extra_args
-
-    def _environment(self) -> dict[str, str]:
-        env = dict(os.environ)
-        library = libpython_dir()
-        if library:
-            env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, (str(library), env.get("LD_LIBRARY_PATH"))))
-        if self._python_env:
-            env["PATH"] = os.pathsep.join((str(self._python_env / "bin"), env.get("PATH", os.defpath)))
-        env.update(self._env)
-        return env
+            options.append(f"--log-verbose={self._log_verbose}")
+        return Wanted(
+            self._name,
+            self.repository,
+            (self.http_port, self.grpc_port, self.metrics_port),
+            (*options, *self._extra_args),
+            self._env,
+        )
 
     def _answers_ready(self) -> bool:
-        # Ready means that *our* process holds the ports: another server may have been quicker to take one
-        # and would answer just as well. A server that did not get its metrics port goes on without, so that
-        # one is looked at too.
-        ports = {self.http_port, self.grpc_port}
-        if not any(argument.startswith("--allow-metrics") for argument in self._extra_args):
-            ports.add(self.metrics_port)
-        try:
-            sockets = psutil.Process(self.pid).net_connections("tcp")  # gRPC's is an IPv6 socket
-        except psutil.NoSuchProcess:
+        if self._starter.holds_ports and not self._holds_ports():
             return False
-        if not ports <= {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}:
-            return False
-        connection = http.client.HTTPConnection(_HOST, self.http_port, timeout=5)
+        connection = http.client.HTTPConnection(HOST, self.http_port, timeout=5)
         try:
             connection.request("GET", "/v2/health/ready")
             answer = connection.getresponse()
@@ -374,12 +365,28 @@ class ServerProcess:
             if answer.status != 200:
                 return False
             connection.request("GET", "/v2")
-            self._version = json.loads(connection.getresponse().read())["version"]
+            about = json.loads(connection.getresponse().read())
+            # A port that was given may be another server's, which answers until ours is refused the port.
+            if not self._starter.holds_ports and about["name"] != self._name:
+                return False
+            self._version = about["version"]
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
         return True
+
+    def _holds_ports(self) -> bool:
+        # Another server may have been quicker to take one of the ports, and would answer just as well. A
+        # server that did not get its metrics port goes on without, so that one is looked at too.
+        ports = {self.http_port, self.grpc_port}
+        if not any(argument.startswith("--allow-metrics") for argument in self._extra_args):
+            ports.add(self.metrics_port)
+        try:
+            sockets = psutil.Process(self.pid).net_connections("tcp")  # gRPC's is an IPv6 socket
+        except psutil.NoSuchProcess:
+            return False
+        return ports <= {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
 
     def _log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_text().splitlines()[-lines:])
@@ -389,7 +396,7 @@ def _free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
-            each.bind((_HOST, 0))
+            each.bind((HOST, 0))
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

@@ -1,10 +1,11 @@
 """Runs one tritonserver and outlives neither it nor whoever asked for it.
 
-Started as a program of its own, without the package: ``python server_guard.py GRACE PREFIX LOG -- COMMAND
-…``. Its standard input is the asker's hand: when that closes, on purpose or because the asker died, however
-abruptly, the server is told to end, killed after GRACE seconds, and what its stubs left is removed. PREFIX
-starts the names of this server's shared-memory regions and so appears in the arguments of its stubs, which
-is how they are found.
+Started as a program of its own, without the package: ``python server_guard.py GRACE PREFIX LOG REMAINS… --
+COMMAND…``. Its standard input is the asker's hand: when that closes, on purpose or because the asker died,
+however abruptly, the server is told to end, killed after GRACE seconds, and what its stubs left is removed.
+PREFIX starts the names of this server's shared-memory regions and so appears in the arguments of its stubs,
+which is how they are found. REMAINS is a command that is run once COMMAND has ended, for a server that may
+outlive the process that started it: in a container.
 
 It says ``pid N`` on standard output, or ``error TEXT``, and ends with the server's exit code (128 + n for
 signal n).
@@ -21,6 +22,8 @@ import time
 from pathlib import Path
 
 _STUBS_NOTICE_S = 2.0  # a stub looks for its parent every 0.1 s or so (protocol: dead parent, idle stub)
+#: How long REMAINS may take.
+REMOVAL_SECONDS = 20.0
 
 
 def stub_pids(prefix: str) -> list[int]:
@@ -52,8 +55,24 @@ def remove_leftovers(prefix: str) -> None:
         region.unlink(missing_ok=True)
 
 
+def remove_remains(command: list[str]) -> None:
+    """Run a command whose complaints nobody can do anything about: mostly that there is nothing left."""
+    try:
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=REMOVAL_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+
+
 def main(argv: list[str]) -> int:
-    grace, prefix, log, command = float(argv[0]), argv[1], argv[2], argv[4:]
+    grace, prefix, log = float(argv[0]), argv[1], argv[2]
+    end = argv.index("--")
+    remains, command = argv[3:end], argv[end + 1 :]
     # Ctrl-C belongs to whoever asked; the end comes through standard input only.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -77,6 +96,8 @@ def main(argv: list[str]) -> int:
         except subprocess.TimeoutExpired:
             server.kill()
     code = server.wait()
+    if remains:
+        remove_remains(remains)
     remove_leftovers(prefix)
     return code if code >= 0 else 128 - code
 
