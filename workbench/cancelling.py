@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from workbench import _host
 
-__all__ = ["CANCELLED", "check", "get", "shielded"]
+__all__ = ["CANCELLED", "acquire", "check", "get", "shielded"]
 
 _SLICE_SECONDS = 0.1
 _T = TypeVar("_T")
@@ -35,17 +35,35 @@ def check() -> None:
 
 def get(queue: SimpleQueue[_T], timeout: float | None) -> _T:
     """``queue.get`` that ends when the work is called off. Raises Empty after `timeout` seconds."""
+    for seconds, last in _slices(timeout):
+        try:
+            return queue.get(True, seconds)
+        except Empty:
+            if last:
+                raise
+    raise AssertionError  # the last slice returns or raises
+
+
+def acquire(lock: threading.Lock, timeout: float | None) -> bool:
+    """``lock.acquire`` that ends when the work is called off. False after `timeout` seconds."""
+    for seconds, last in _slices(timeout):
+        if lock.acquire(timeout=-1 if seconds is None else seconds):
+            return True
+        if last:
+            return False
+    raise AssertionError  # the last slice returns
+
+
+def _slices(timeout: float | None) -> Iterator[tuple[float | None, bool]]:
+    """How long to wait before looking whether the work was called off, and whether that is the last time."""
     if CANCELLED.get() is None:
-        return queue.get(True, timeout)
+        yield timeout, True
+        return
     end = None if timeout is None else time.monotonic() + timeout
     while True:
         check()
-        left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, max(end - time.monotonic(), 0.0))
-        try:
-            return queue.get(True, left)
-        except Empty:
-            if end is not None and time.monotonic() >= end:
-                raise
+        left = _SLICE_SECONDS if end is None else max(end - time.monotonic(), 0.0)
+        yield min(left, _SLICE_SECONDS), end is not None and left <= _SLICE_SECONDS
 
 
 def shielded(work: Callable[[], _T]) -> _T:

@@ -148,9 +148,16 @@ def test_config_cells(notebook: Notebook) -> None:
         notebook.run("\n%%triton config add_sub\nmax_batch: 1")
 
 
-def test_this_cell_and_files(notebook: Notebook, tmp_path: Path) -> None:
+def test_this_cell_and_files(notebook: Notebook, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell = CELL.split("\n", 1)
     plain = f"%triton model plain --this-cell --in INPUT0:FP32[4] INPUT1:FP32[4] --out SUM:FP32[4]\n{cell[1]}"
+    assert notebook.run(plain) is None
+    assert capsys.readouterr().out.count("Model plain  READY") == 1  # a cell shows its last value only
+    first, rest = plain.split("\n", 1)
+    notebook.run(f"{rest}\n{first}")
+    assert capsys.readouterr().out.count("Model plain  READY") == 1
+    notebook.run(f"{first};\n{rest}")
+    assert not capsys.readouterr().out
     notebook.run(plain)
     assert api.model("plain").source.splitlines()[1:] == plain.splitlines()[1:]
     assert "TritonPythonModel" in notebook.shell.user_ns  # the cell ran as Python too

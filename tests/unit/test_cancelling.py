@@ -40,3 +40,48 @@ def test_results_and_errors_come_back() -> None:
 
     with pytest.raises(ValueError, match="no"):
         cancelling.shielded(fail)
+
+
+def test_a_wait_for_a_lock_is_called_off() -> None:
+    lock = threading.Lock()
+    assert cancelling.acquire(lock, 0.0)
+    assert not cancelling.acquire(lock, 0.05)
+    event = threading.Event()
+    event.set()
+    token = cancelling.CANCELLED.set(event)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cancelling.acquire(lock, None)
+        assert not cancelling.acquire(lock, 0.25)  # called off once, and no more
+    finally:
+        cancelling.CANCELLED.reset(token)
+
+
+def test_an_interrupt_while_the_thread_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work may have begun: then it is called off and waited for; or not: then it never begins."""
+    done: list[str] = []
+    start = threading.Thread.start
+
+    def begun(thread: threading.Thread) -> None:
+        start(thread)
+        while not done:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        done.append("begun")
+        time.sleep(0.2)
+        done.append("ended")
+
+    monkeypatch.setattr(threading.Thread, "start", begun)
+    with pytest.raises(KeyboardInterrupt):
+        cancelling.shielded(work)
+    assert done == ["begun", "ended"]
+
+    def refused(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(KeyboardInterrupt):
+        cancelling.shielded(work)
+    assert done == ["begun", "ended"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
 
 from workbench import api
 from workbench.capture import split_cell
@@ -105,6 +106,17 @@ class Call:
         first = next((number for number, each in enumerate(lines) if each.strip()), 0)
         return first if lines[first].startswith("%%triton") else 0
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether IPython drops what this line gives: it stands alone, and not at the end of its cell."""
+        lines = [each for each in self.raw_cell.split("\n") if each.strip() and not each.startswith("#")]
+        return (
+            self.body is None
+            and bool(lines)
+            and not lines[-1].lstrip().startswith("%triton")
+            and any(each.startswith("%triton") and self.line in each for each in lines)
+        )
+
     def value(self, name: str, expression: str) -> Any:
         """An expression's value in the notebook. ``np`` is NumPy unless the notebook says otherwise.
 
@@ -173,7 +185,11 @@ class TritonMagics(Magics):  # type: ignore[misc]
             self.shell.user_ns[arguments.output] = result
         if arguments.view:
             return open_view(command.name, result)
-        return None if silent or arguments.quiet else result
+        if silent or arguments.quiet:
+            return None
+        if getattr(arguments, "this_cell", False) and call.is_dropped:
+            display(result)  # the line is the first of its cell by design
+        return result
 
 
 def open_view(name: str, result: Any) -> None:

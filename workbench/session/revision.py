@@ -155,7 +155,7 @@ class Revision:
         """
         if self._holder == threading.get_ident():
             return
-        if not self._holding.acquire(timeout=-1 if timeout is None else timeout):
+        if not cancelling.acquire(self._holding, timeout):
             raise self._all_busy(timeout)
         self._holding.release()
 
