@@ -132,9 +132,9 @@ export function addGeneralCommands(
 function documentation(trans: TranslationBundle): string {
   return [
     trans.__('In a cell:'),
-    `  %triton               ${trans.__('lists the commands')}`,
-    `  %triton infer --help  ${trans.__('explains one')}`,
-    `  help(workbench)       ${trans.__('explains the Python interface')}`,
+    `  %triton                            ${trans.__('lists the commands')}`,
+    `  %triton infer --help               ${trans.__('explains one')}`,
+    `  import workbench; help(workbench)  ${trans.__('explains the Python interface')}`,
     '',
     trans.__('In the sources of Triton Workbench: the folder docs, which "make docs" makes into a site.')
   ].join('\n');

@@ -92,11 +92,12 @@ def test_arguments_fill_the_fields(lab: LabPage, panel: TritonPanel, dialog: Loc
 
 
 def test_the_documentation_is_said_to_be_where_it_is(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, "%triton", "%triton infer --help")
+    lab.open_cells(LOAD, "%triton", "%triton infer --help", "import workbench; help(workbench)")
     panel.show()
     lab.command("triton-workbench:open-documentation")
     words = lab.page.locator(".jp-Dialog pre")
     expect(words).to_contain_text("%triton infer --help")
+    expect(words).to_contain_text("import workbench; help(workbench)")
     lab.page.keyboard.press("Escape")
-    for cell in range(3):  # what it names is there
+    for cell in range(4):  # what it names is there
         assert all(each["output_type"] != "error" for each in lab.run(cell))
