@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Locator, expect
 
+from tests.support.accessibility import violations
 from tests.support.lab_page import PATIENCE_S, LabPage
 
 MODEL = """%%triton model keeper --in X:FP32[-1] --out Y:FP32[-1]
@@ -106,6 +107,7 @@ def test_it_can_be_read_in_every_theme(lab: LabPage) -> None:
         colours.add(block.evaluate("each => getComputedStyle(each).backgroundColor"))
         text = view.evaluate("each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]")
         assert _contrast(*text) >= 4.5, (theme, text)
+        assert violations(view) == [], theme
         lab.screenshot(f"shm_view-{theme.split(' ', 1)[1].lower().replace(' ', '-')}", view)
     lab.theme("JupyterLab Light")
     assert len(colours) >= 2

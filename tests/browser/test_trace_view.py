@@ -6,6 +6,7 @@ import json
 
 from playwright.sync_api import expect
 
+from tests.support.accessibility import violations
 from tests.support.lab_page import LabPage
 from tests.support.pipeline import EMBED, PIPELINE, RANK, TOKENIZE
 
@@ -68,7 +69,9 @@ def test_tree_timeline_tensors_search_and_export(lab: LabPage) -> None:
 
     rows.nth(3).click()
     lab.screenshot("trace-view", of=view)
+    assert violations(view) == []
     lab.theme("JupyterLab Dark")
+    assert violations(view) == []
     lab.screenshot("trace-view-dark", of=view)
 
     # A failure: marked with a sign and in words, not by colour alone.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, expect
 
+from tests.support.accessibility import violations
 from tests.support.lab_page import PATIENCE_S, LabPage
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -60,11 +61,12 @@ def keep(lab: LabPage, name: str, view: Locator) -> None:
 
 
 def check_themes(lab: LabPage, name: str, view: Locator) -> None:
-    """Text stands out from what is behind it, in every theme."""
+    """Text stands out from what is behind it, in every theme, and nothing is hidden from some people."""
     for theme in THEMES:
         lab.theme(theme)
         text = view.evaluate("each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]")
         assert contrast(*text) >= 4.5, (theme, text)
+        assert violations(view) == [], theme
         lab.screenshot(f"{name}-{theme.split(' ', 1)[1].lower().replace(' ', '-')}", view)
 
 
