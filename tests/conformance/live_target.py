@@ -167,7 +167,9 @@ class LiveTarget(Target):
         settings = Settings(stub=stub, shm_region_prefix_name=self._prefix).updated(backend_config or {})
         self.workbench = Workbench(settings)
         self._live = Live(self.workbench)
-        self._live.repositories.append(self._repository.resolve())  # for models that load others by name
+        self._live.folders.repositories.append(
+            self._repository.resolve()
+        )  # for models that load others by name
         self._records: list[LogRecord] = []
         self.workbench.logs.subscribe(self._records.append)
         self.release = self.workbench.release

@@ -20,6 +20,7 @@ from workbench.model_source import ModelSource
 from workbench.repository import open_entry
 from workbench.session.replay import ReplayReport, inputs_of
 from workbench.targets import servers
+from workbench.targets.live_sources import given_config
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.recorded import replay_on
@@ -71,7 +72,7 @@ class _Elsewhere:
                 "a server's backend settings are given when it is started",
                 hint=f"%triton server start {self._server.name} --backend-config ...",
             )
-        made = self._live._config(name, inputs, outputs, config, options)
+        made = given_config(name, self._live.configs.get(name), inputs, outputs, config, options)
         if isinstance(source, Path) and source.is_dir():
             return self._server.push(open_entry(source, made))
         text = source if isinstance(source, ModelSource) else source_from_object(source)

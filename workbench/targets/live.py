@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from workbench.capture import check_source, check_syntax, source_from_object
+from workbench.capture import check_syntax, source_from_object
 from workbench.config_checks import check_model_name
 from workbench.errors import ModelConfigError, ModelLoadError, ModelNotFound, WorkbenchError
 from workbench.lint import LintReport, lint
@@ -16,34 +16,19 @@ from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.repository import (
-    backend_folder,
-    choose_version,
-    is_version,
-    open_entry,
     remove_entry,
-    versions_in,
-    write_entry,
 )
 from workbench.repository.live_export import export_live
 from workbench.session.model import Model, ModelTable
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
-from workbench.suggest import did_you_mean, listing
+from workbench.targets.live_sources import Known, given_config, make_entry
+from workbench.targets.model_folders import ModelFolders
+from workbench.targets.model_loads import ModelLoads
 from workbench.targets.watch import SourceWatch, content_hash
 from workbench.tensor_spec import TensorSpec
 
 __all__ = ["LiveTarget"]
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a model was last made from; enough to make it again."""
-
-    source: ModelSource | Path | None  # None: an ensemble, or served by a Python-based backend
-    config: ModelConfig | None
-    backend_config: Mapping[str, Any]
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    version: int = 1  # of a source that is no folder
 
 
 class LiveTarget:
@@ -57,16 +42,13 @@ class LiveTarget:
         self.configs: dict[str, ModelConfig] = {}
         #: Files beside a model's model.py, by the model's name and their own.
         self.files: dict[str, dict[str, ModelSource]] = {}
-        #: Folders of models that can be loaded by name.
-        self.repositories: list[Path] = []
-        #: Python-based backends by name: folders with a model.py.
-        self.backends: dict[str, Path] = {}
-        self._known: dict[str, _Known] = {}
+        self.folders = ModelFolders()
+        self._known: dict[str, Known] = {}
         self._watches: dict[str, SourceWatch] = {}
-        self._overridden: set[str] = set()  # loaded by a model with another configuration or other files
+        self._loads = ModelLoads(workbench, self.folders, self._known, self._load)
         workbench.reloader = self.reload
         workbench.courier = self._deliver
-        workbench.loader = self._load_by_name
+        workbench.loader = self._loads.load
         workbench.on_leave = self._end_watch
         workbench.exporter = partial(export_live, workbench)
 
@@ -104,7 +86,7 @@ class LiveTarget:
             ModelLoadError: the source is no model, or failed to load. What served before goes on serving.
         """
         check_model_name(name)
-        made = self._config(name, inputs, outputs, config, options)
+        made = given_config(name, self.configs.get(name), inputs, outputs, config, options)
         watched = source if watch and isinstance(source, Path) else None
         if watch and watched is None:
             raise WorkbenchError("only a file or a folder can be watched", hint="source=Path(...)")
@@ -114,7 +96,7 @@ class LiveTarget:
             given = source
         else:
             given = source if isinstance(source, ModelSource) else source_from_object(source)
-        known = _Known(given, made, dict(backend_config or {}))
+        known = Known(given, made, dict(backend_config or {}))
         if patch:
             return self._patch(name, known)
         self._end_watch(name)
@@ -138,8 +120,9 @@ class LiveTarget:
                 known, source=source if isinstance(source, ModelSource) else source_from_object(source)
             )
         if options:
-            config = self._config(
+            config = given_config(
                 name,
+                self.configs.get(name),
                 options.pop("inputs", ()),
                 options.pop("outputs", ()),
                 options.pop("config", None),
@@ -160,7 +143,7 @@ class LiveTarget:
             The effective configuration.
         """
         if config.is_ensemble:
-            return self._load(name, _Known(None, config.named(name), {})).config
+            return self._load(name, Known(None, config.named(name), {})).config
         known = self._known.get(name)
         if known is not None and name in self.workbench.hosts:
             model = self._load(name, replace(known, config=config))
@@ -293,36 +276,7 @@ class LiveTarget:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _config(
-        self,
-        name: str,
-        inputs: Sequence[str | TensorSpec],
-        outputs: Sequence[str | TensorSpec],
-        config: ModelConfig | str | Path | None,
-        options: Mapping[str, Any],
-    ) -> ModelConfig | None:
-        """What was given as configuration, or None if nothing was."""
-        stored = self.configs.get(name)
-        if config is None and stored is not None and not inputs and not outputs:
-            config = stored
-        if config is None:
-            if inputs or outputs or options:
-                return ModelConfig.from_specs(name, inputs, outputs, **options)
-            return None
-        if inputs or outputs or options:
-            raise ModelConfigError(
-                f"{name} has both a configuration and a signature",
-                hint="give one of them: config, or inputs and outputs",
-            )
-        if isinstance(config, Path):
-            try:
-                config = config.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not UTF-8 text"
-                raise ModelConfigError(f"cannot read {Path(config).name}: {reason}") from None
-        return ModelConfig.from_text(config, name=name) if isinstance(config, str) else config.named(name)
-
-    def _load(self, name: str, known: _Known, *, remember: bool = True) -> Model:
+    def _load(self, name: str, known: Known, *, remember: bool = True) -> Model:
         workbench = self.workbench
         settings = workbench.settings.updated(known.backend_config)
         try:
@@ -337,12 +291,10 @@ class LiveTarget:
             if remember:
                 self._known[name] = known
         if remember:
-            self._overridden.discard(name)
-        else:
-            self._overridden.add(name)
+            self._loads.overridden.discard(name)
         return model
 
-    def _patch(self, name: str, new: _Known) -> Model:
+    def _patch(self, name: str, new: Known) -> Model:
         """Give a living model the methods of `new`.source; where `new` says more, it must say what is so."""
         old, host = self._known.get(name), self.workbench.find(name)
         if old is None or host is None or host.current is None:
@@ -373,7 +325,7 @@ class LiveTarget:
 
     # -- files that are watched ----------------------------------------------------------------------------
 
-    def _begin_watch(self, name: str, known: _Known, path: Path | None, before: str) -> None:
+    def _begin_watch(self, name: str, known: Known, path: Path | None, before: str) -> None:
         if path is not None:
             self._watches[name] = SourceWatch(path, before, partial(self._reload_saved, name, known, path))
 
@@ -382,7 +334,7 @@ class LiveTarget:
         if watching is not None:
             watching.close()
 
-    def _reload_saved(self, name: str, first: _Known, path: Path) -> None:
+    def _reload_saved(self, name: str, first: Known, path: Path) -> None:
         """Load a model whose file was saved. Called by its watch; says how it went, since no cell asked.
 
         ``first`` is what the watch began with, for a source that could not be loaded even once.
@@ -400,52 +352,18 @@ class LiveTarget:
         else:
             self.workbench.tell(name, "info", [f"{path.name} was saved: {model.src} serves"])
 
-    def _entry(self, name: str, known: _Known, settings: Settings) -> ModelEntry:
-        """The folder of a model, made if its source is none."""
-        root = self.workbench.folder
-
-        def find_backend(wanted: str) -> Path | None:
-            return self._find_backend(wanted, settings)
-
-        if isinstance(known.source, Path):
-            folder, version = known.source.resolve(), None
-            if is_version(folder.name) and not (folder / "config.pbtxt").is_file():
-                folder, version = folder.parent, int(folder.name)
-            if folder.name != name:
-                raise ModelConfigError(
-                    f"the folder {folder.name} holds {folder.name}, not {name}",
-                    hint="folder and model share a name",
-                )
-            return open_entry(folder, known.config, version=version, find_backend=find_backend)
-        config = known.config or ModelConfig.from_specs(name)
-        if known.source is not None:
-            host = self.workbench.find(name)
-            files = dict(known.source.siblings) | self.files.get(name, {})
-            whole = replace(known.source, siblings=tuple(files.items()))
-            check_source(name, whole, serving=host.serving if host else "")
-            return write_entry(root, whole, config, version=known.version, files=known.files)
-        if config.is_ensemble:
-            return write_entry(root, ModelSource(config.to_text(), "config.pbtxt"), config)
-        backend_dir = backend_folder(config, find_backend)
-        if backend_dir is None:
-            raise ModelLoadError(
-                f"{name} has no source", hint="give the text of a model.py, a file, a folder or a class"
-            )
-        source = ModelSource(
-            (backend_dir / "model.py").read_text(encoding="utf-8"), f"{config.backend}/model.py"
-        )
-        return write_entry(
-            root, source, config, version=known.version, files=known.files, backend_dir=backend_dir
+    def _entry(self, name: str, known: Known, settings: Settings) -> ModelEntry:
+        host = self.workbench.find(name)
+        return make_entry(
+            name,
+            known,
+            self.workbench.folder,
+            self.files.get(name, {}),
+            host.serving if host else "",
+            lambda backend: self.folders.find_backend(backend, settings),
         )
 
-    def _find_backend(self, name: str, settings: Settings) -> Path | None:
-        found = self.backends.get(name)
-        if found is None and settings.backend_directory:
-            folder = Path(settings.backend_directory).expanduser().resolve() / name
-            found = folder if (folder / "model.py").is_file() else None
-        return found
-
-    # -- folders of models, and what models load -----------------------------------------------------------
+    # -- folders of models -----------------------------------------------------------
 
     def register_backend(self, folder: str | Path, name: str = "") -> str:
         """Make a Python-based backend known: a folder whose model.py serves every model that names it.
@@ -460,17 +378,7 @@ class LiveTarget:
         Raises:
             ModelConfigError: there is no model.py in it, or the name is that of the Python backend.
         """
-        path = Path(folder).expanduser().resolve()
-        name = name or path.name
-        if not (path / "model.py").is_file():
-            raise ModelConfigError(
-                f"the backend {name} has no model.py",
-                hint="a Python-based backend is a folder with a model.py",
-            )
-        if name == "python":
-            raise ModelConfigError("python is the Python backend itself", hint="give the folder another name")
-        self.backends[name] = path
-        return name
+        return self.folders.register_backend(folder, name)
 
     def load_repository(self, folder: str | Path, name: str = "") -> ModelTable:
         """Load models from a Triton model repository, in place.
@@ -486,108 +394,5 @@ class LiveTarget:
             ModelNotFound: there is no such model in the folder.
             ModelConfigError, ModelLoadError: a model is wrong, or failed to load.
         """
-        root = Path(folder).expanduser().resolve()
-        known = sorted(each.name for each in root.iterdir() if _is_model(each)) if root.is_dir() else []
-        if name and name not in known:
-            raise ModelNotFound(
-                f"no model {name!r} in {root.name}{did_you_mean(name, known)}; {listing(known)}",
-                hint="a model is a folder with config.pbtxt, or with 1/model.py",
-            )
-        if not known:
-            raise ModelNotFound(f"{root.name} is no model repository: no folder in it is a model")
-        if root not in self.repositories:
-            self.repositories.append(root)
-        loaded: dict[str, Model] = {}
-        for each in [name] if name else known:
-            self._load_from(root, each, loaded, ())
-        return ModelTable(list(loaded.values()))
-
-    def _load_from(self, root: Path, name: str, loaded: dict[str, Model], above: tuple[str, ...]) -> None:
-        """Load a model of a repository after the models its configuration names as steps."""
-        if name in loaded:
-            return
-        if name in above:
-            raise ModelConfigError(f"ensembles contain each other: {' -> '.join([*above, name])}")
-        text = root / name / "config.pbtxt"
-        config = (
-            ModelConfig.from_text(text.read_text(encoding="utf-8"), name=name) if text.is_file() else None
-        )
-        if config is not None and config.ensemble_scheduling is not None:
-            for step in config.ensemble_scheduling.step:
-                if _is_model(root / step.model_name):
-                    self._load_from(root, step.model_name, loaded, (*above, name))
-        loaded[name] = self.define(name, root / name)
-
-    def _load_by_name(self, name: str, config: str, files: Mapping[str, bytes]) -> bool:
-        """What ``pb_utils.load_model`` asks for."""
-        known = self._known.get(name)
-        if known is None:
-            folders = (each / name for each in self.repositories)
-            folder = next((each for each in folders if _is_model(each)), None)
-            known = _Known(folder, None, {}) if folder is not None else None
-        if files and not config:
-            raise WorkbenchError(
-                f"failed to load '{name}', override model directory requires a model configuration: give "
-                "config with files"
-            )
-        if known is None and not files:
-            return False
-        try:
-            if not config:
-                assert known is not None
-                if not self._is_current(name, known):
-                    self._load(name, known)
-                return True
-            override = ModelConfig.from_json(config, name=name)
-            if files:
-                known = _from_files(override, files, known.backend_config if known else {})
-            assert known is not None
-            self._load(name, replace(known, config=override), remember=False)
-        except ModelLoadError as error:
-            raise WorkbenchError(
-                f"load failed for model '{name}': version {known.version if known else 1} is at UNAVAILABLE "
-                f"state: Internal: {error.cause};\n"
-            ) from None
-        except ModelConfigError as error:
-            raise WorkbenchError(f"failed to load '{name}': {error}") from None
-        return True
-
-    def _is_current(self, name: str, known: _Known) -> bool:
-        """Whether what serves is what a load would bring: then a server does nothing."""
-        host = self.workbench.find(name)
-        if host is None or host.state != "READY" or host.failure is not None or name in self._overridden:
-            return False
-        if not isinstance(known.source, Path):
-            return True
-        try:
-            text = host.entry.code_file.read_text(encoding="utf-8")
-        except OSError:
-            return False
-        return text == host.entry.source.text
-
-
-def _is_model(folder: Path) -> bool:
-    """A folder with a configuration, or with a version of a model in it."""
-    if not folder.is_dir() or folder.name.startswith("."):
-        return False
-    return (folder / "config.pbtxt").is_file() or any(
-        (folder / str(version) / "model.py").is_file() for version in versions_in(folder)
-    )
-
-
-def _from_files(config: ModelConfig, files: Mapping[str, bytes], settings: Mapping[str, Any]) -> _Known:
-    """A model out of ``file:<path>`` entries alone, as `load_model` gives them."""
-    plain: dict[str, bytes] = {}
-    for key, data in files.items():
-        if not key.startswith("file:"):
-            raise ModelConfigError(f"the file {key!r} has another form than file:1/{config.filename}")
-        plain[key.removeprefix("file:")] = data
-    versions = sorted({int(each.split("/")[0]) for each in plain if is_version(each.split("/")[0])})
-    version = choose_version(config, versions)
-    text = plain.pop(f"{version}/{config.filename}", None)
-    if text is None:
-        raise ModelLoadError(
-            f"{config.name} has no {version or 1}/{config.filename} among its files",
-            cause=f"at least one version must be available under the version policy of model '{config.name}'",
-        )
-    return _Known(ModelSource(text.decode(), config.filename), config, settings, plain, version)
+        loaded = [self.define(each.name, each) for each in self.folders.open_repository(folder, name)]
+        return ModelTable(loaded)
