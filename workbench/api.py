@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.session.mocks import Mock, MockModel
-from workbench.session.model import Model, ModelTable
+from workbench.session.model import Model
+from workbench.session.model_table import ModelTable
 from workbench.session.workbench import Workbench
 from workbench.targets.live import LiveTarget
 

@@ -16,7 +16,7 @@ from workbench.session.bench import BenchResult
 from workbench.session.log_view import LogView
 from workbench.session.logs import LogRecord, LogRing
 from workbench.session.mocks import PlainOutput, PlainResponse
-from workbench.session.model import ModelTable
+from workbench.session.model_table import ModelTable
 from workbench.session.workbench import Workbench
 from workbench.widgets.bench_view import BenchView, bench_data
 from workbench.widgets.infer_view import InferView, infer_data

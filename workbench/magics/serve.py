@@ -13,7 +13,8 @@ from workbench.launch import WarmStatus
 from workbench.magics.arguments import Command, HelpText, Parser, pairs
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
-from workbench.session.model import Model, ModelTable
+from workbench.session.model import Model
+from workbench.session.model_table import ModelTable
 from workbench.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import Frame
 from workbench.session.ensemble import EnsembleRevision
 from workbench.session.mocks import MockModel
-from workbench.session.model import signature
+from workbench.session.model_table import signature
 
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost

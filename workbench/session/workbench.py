@@ -28,9 +28,10 @@ from workbench.session.lines import Lines
 from workbench.session.logs import LogRecord, LogRing, OutputRoute
 from workbench.session.metrics import MetricRegistry
 from workbench.session.mocks import Mock, MockModel
-from workbench.session.model import Model, ModelTable
+from workbench.session.model import Model
 from workbench.session.model_control import ModelControl
 from workbench.session.model_host import ModelHost
+from workbench.session.model_table import ModelTable
 from workbench.session.readiness import why_not_ready
 from workbench.session.services import Services
 from workbench.session.settings import Settings

@@ -19,7 +19,8 @@ from workbench.repository import (
     remove_entry,
 )
 from workbench.repository.live_export import export_live
-from workbench.session.model import Model, ModelTable
+from workbench.session.model import Model
+from workbench.session.model_table import ModelTable
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
 from workbench.targets.live_sources import Known, given_config, make_entry

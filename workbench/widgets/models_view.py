@@ -12,7 +12,8 @@ from workbench.session.model_data import models_data
 from workbench.widgets.base import View, module, style
 
 if TYPE_CHECKING:
-    from workbench.session.model import Model, ModelTable
+    from workbench.session.model import Model
+    from workbench.session.model_table import ModelTable
     from workbench.session.workbench import Workbench
 
 __all__ = ["ModelsView", "show"]
