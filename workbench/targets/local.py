@@ -21,7 +21,8 @@ from workbench.session.settings import Settings
 from workbench.targets.client import ServerClient, ServerRefused
 from workbench.targets.container import Container, find_container
 from workbench.targets.process_server import ServerProcess
-from workbench.targets.remote import ServerTarget, split_options
+from workbench.targets.remote import ServerTarget
+from workbench.targets.server_request import split_options
 from workbench.targets.server_tables import LogText, plain_log
 from workbench.targets.server_texts import load_failure
 from workbench.targets.server_trace import ServerTracing

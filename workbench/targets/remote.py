@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench import _host, datatypes
+from workbench import _host
 from workbench.errors import (
     InferTimeout,
     ModelExecutionError,
@@ -25,44 +24,19 @@ from workbench.server_errors import PushError, ServerUnreachable
 from workbench.session import failures
 from workbench.session.bench import BenchResult
 from workbench.session.inputs import InputEncoder
-from workbench.session.model import signature
+from workbench.session.model_table import signature
 from workbench.targets.client import TOO_LATE, ServerClient, ServerRefused
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.pushing import Pushes, src_of
+from workbench.targets.server_request import Encoded, Prepared, declared_config, split_options
 from workbench.targets.server_tables import LogText, ServerModel, ServerModels
 from workbench.targets.server_texts import ServerTexts
 from workbench.targets.wire import WireResponse, client_options, for_client
-from workbench.tensor_spec import TensorSpec
 
-__all__ = ["Prepared", "ServerTarget", "split_options"]
+__all__ = ["ServerTarget"]
 
-#: name, datatype, shape, values
-Encoded = tuple[str, str, tuple[int, ...], Any]
 _UNHEALTHY = "is not healthy"
-_OPTIONS = frozenset({"timeout", "parameters", "request_id", "sequence"})
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request to a server's model, checked and encoded: it can be sent more than once."""
-
-    config: ModelConfig
-    encoded: tuple[Encoded, ...]
-    notes: tuple[str, ...]
-
-    def result(self, responses: Sequence[Any], options: Mapping[str, Any]) -> InferResult:
-        """The answer as users see it."""
-        return InferResult(
-            self.config.name,
-            responses,
-            declared=self.config.outputs,
-            batched=bool(self.config.max_batch_size),
-            notes=self.notes,
-            request_id=options.get("request_id", ""),
-        )
-
-
 #: Sends one request to what was just pushed and compares; gives what differs, or "".
 Smoke = Callable[["ServerTarget"], str]
 
@@ -351,25 +325,7 @@ class ServerTarget:
     def _declared(self, name: str) -> ModelConfig:
         """What requests must look like, of any model, Python or not."""
         found = self._of_model(name, lambda: self.client.config(name))
-
-        def specs(key: str) -> list[TensorSpec]:
-            return [
-                TensorSpec(
-                    each["name"],
-                    datatypes.find(each["data_type"]),
-                    tuple(int(dim) for dim in each["dims"]),
-                    optional=bool(each.get("optional", False)),
-                )
-                for each in found.get(key, [])
-            ]
-
-        return ModelConfig.from_specs(
-            name,
-            specs("input"),
-            specs("output"),
-            max_batch_size=int(found.get("max_batch_size", 0)),
-            decoupled=bool(found.get("model_transaction_policy", {}).get("decoupled", False)),
-        )
+        return declared_config(name, found)
 
     def _stream(
         self, name: str, encoded: list[Encoded], options: Mapping[str, Any]
@@ -412,12 +368,3 @@ class ServerTarget:
         mark = self._pushes.mark(name)
         known = self._pushes.known(name, mark) if mark else None
         return known.entry if known is not None else None
-
-
-def split_options(
-    inputs: Mapping[str, Any] | None, options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs, some of them among the options, and the options proper."""
-    proper = {name: value for name, value in options.items() if name in _OPTIONS}
-    more = {name: value for name, value in options.items() if name not in _OPTIONS}
-    return {**(inputs or {}), **more}, proper

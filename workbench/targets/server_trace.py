@@ -15,7 +15,7 @@ from workbench.datatypes import Datatype
 from workbench.errors import ModelExecutionError, WorkbenchError
 from workbench.messages import InferResult
 from workbench.session.failures import cause_of
-from workbench.targets.remote import Prepared
+from workbench.targets.server_request import Prepared
 from workbench.targets.server_tree import Record, ServerTree, context_ids
 from workbench.targets.span_collector import ServerSpan, SpanCollector
 from workbench.trace.span import TensorInfo
