@@ -29,7 +29,7 @@ help:
 	@echo 'make test    set up (a real server too) and run every test; ARGS="tests/unit -x" to choose'
 	@echo 'make build   bring .venv up to date with the sources'
 	@echo 'make browser install Chromium for the browser tests, or say how'
-	@echo 'make lint    ruff, mypy, clang-format, tsc, prettier; make format mends what can be mended'
+	@echo 'make lint    ruff, mypy, clang-format, tsc, prettier, eslint; make format mends what can be mended'
 	@echo 'make bench   measure latencies beside a real server, print tables; ARGS="round_trip" to choose'
 	@echo 'make soak    the long runs at full length, and an hour of mixed load (WORKBENCH_SOAK_SECONDS)'
 	@echo 'make faults  1,000 random kills, and every step of the protocol with a kill at it'

@@ -19,7 +19,7 @@ class Connection {
   interrupts = 0;
   comm = {
     isDisposed: false,
-    onMsg: (_: object) => {},
+    onMsg: (() => {}) as (message: object) => void,
     onClose: () => {},
     open: () => {},
     close: () => {},
