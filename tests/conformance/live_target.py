@@ -67,7 +67,7 @@ class _Call(Pending):
     def _run(self, ticket: Ticket) -> None:
         try:
             with self._revision.awaiting():
-                self._host._execute(self._revision, ticket, None)
+                self._host.requests.execute(self._revision, ticket, None)
         except BaseException as error:  # shown by whoever waits
             self._failure = error
 

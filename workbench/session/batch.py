@@ -95,7 +95,7 @@ def infer_batch(
         ModelExecutionError: a request failed; the first that did is reported, with its place in the list.
         InferTimeout, StubCrashedError, ShmExhausted: as of a single request.
     """
-    from workbench.session.model_host import request_options
+    from workbench.session.request_runner import request_options
 
     while True:
         revision = host._serving()
@@ -160,7 +160,7 @@ def _run(
                 responses.append(response)
                 if not revision.decoupled:
                     break
-            results.append(host._result(revision, responses, ticket.request_id))
+            results.append(host.requests.result(revision, responses, ticket.request_id))
         if revision.decoupled:
             instance.catch_up()
     return results
