@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from workbench import _host
 
-__all__ = ["CANCELLED", "acquire", "check", "get", "shielded"]
+__all__ = ["CANCELLED", "Worker", "acquire", "check", "get", "shielded"]
 
 _SLICE_SECONDS = 0.1
 _T = TypeVar("_T")
@@ -66,6 +66,47 @@ def _slices(timeout: float | None) -> Iterator[tuple[float | None, bool]]:
         yield min(left, _SLICE_SECONDS), end is not None and left <= _SLICE_SECONDS
 
 
+class Worker(Generic[_T]):
+    """Work for a thread of its own, in the caller's context; its outcome is handed over.
+
+    Args:
+        work: What to do.
+        name: Of the thread.
+    """
+
+    def __init__(self, work: Callable[[], _T], name: str) -> None:
+        self._work = work
+        self._outcome: Future[_T] = Future()
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name=name, daemon=True)
+
+    def _run(self) -> None:
+        if not self._outcome.set_running_or_notify_cancel():
+            return
+        try:
+            self._outcome.set_result(self._work())
+        except BaseException as error:  # handed over
+            self._outcome.set_exception(error)
+
+    def start(self) -> None:
+        """Begin. Whoever is interrupted here does not know whether it did: see `forestall`."""
+        self._thread.start()
+
+    def forestall(self) -> bool:
+        """Keep the work from beginning; False if it has begun."""
+        return self._outcome.cancel()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end; False if it did not come in time."""
+        wait(
+            [self._outcome], seconds
+        )  # CPython 3.11 takes a thread for ended when Thread.join is interrupted
+        return self._outcome.done()
+
+    def result(self) -> _T:
+        """What the work gave, or raised."""
+        return self._outcome.result()
+
+
 def shielded(work: Callable[[], _T]) -> _T:
     """Do work that must not be left just anywhere, as when a process was started and nobody knows it yet.
 
@@ -75,36 +116,30 @@ def shielded(work: Callable[[], _T]) -> _T:
     if threading.current_thread() is not threading.main_thread():
         return work()
     called_off = threading.Event()
-    outcome: Future[_T] = Future()
 
-    def run() -> None:
-        if not outcome.set_running_or_notify_cancel():
-            return
+    def run() -> _T:
         CANCELLED.set(called_off)
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # handed over
-            outcome.set_exception(error)
+        return work()
 
-    thread = threading.Thread(target=copy_context().run, args=(run,), name="workbench-work", daemon=True)
+    worker = Worker(run, "workbench-work")
     interrupt: KeyboardInterrupt | None = None
     try:
-        thread.start()
-    except KeyboardInterrupt as error:  # it may run all the same
-        if outcome.cancel():
+        worker.start()
+    except KeyboardInterrupt as error:
+        if worker.forestall():
             raise
         interrupt = error
         called_off.set()
     while True:
         try:
-            wait([outcome])  # not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted
+            worker.wait()
             break
         except KeyboardInterrupt as error:
             interrupt = error
             called_off.set()
     if interrupt is not None:
         raise interrupt
-    return outcome.result()
+    return worker.result()
 
 
 _host.on_wait(check)  # native waits ask too

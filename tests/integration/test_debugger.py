@@ -6,6 +6,7 @@ import json
 import socket
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -223,6 +224,41 @@ def test_other_threads_are_not_asked(live: LiveTarget, user: User) -> None:
     thread.start()
     thread.join()
     assert str(errors[0]).startswith("NoDebugger: breakpoint() was reached")
+
+
+def test_an_interrupt_while_the_thread_begins(live: LiveTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that has begun is waited for; work that has not never begins, and nobody waits for it."""
+    debugger = live.workbench.debugger
+    debugger.attach("m", Attachment())
+    done: list[str] = []
+    start = threading.Thread.start
+
+    def begun(thread: threading.Thread) -> None:
+        start(thread)
+        while not done:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    def refused(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        done.append("begun")
+        time.sleep(0.2)
+        done.append("ended")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", begun)
+        with pytest.raises(KeyboardInterrupt):
+            debugger.attend(work)
+        assert done == ["begun", "ended"]
+        patched.setattr(threading.Thread, "start", refused)
+        before = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            debugger.attend(work)
+        assert time.monotonic() - before < 5.0
+    assert done == ["begun", "ended"]
+    assert debugger.attend(lambda: 3) == 3
 
 
 def test_nobody_who_could_answer(live: LiveTarget, user: User) -> None:

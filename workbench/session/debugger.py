@@ -6,10 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from workbench.cancelling import Worker
 from workbench.errors import DebuggerError
 from workbench.session.lines import Event, Lines
 
@@ -79,40 +80,28 @@ class Debugger:
         for each in self._lines.instances:
             self._welcome(each)
         token = object()
-        # Not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted.
-        over = threading.Event()
-        results: list[T] = []
-        errors: list[BaseException] = []
 
-        def run() -> None:
+        def run() -> T:
             self._work.set(token)
-            try:
-                results.append(work())
-            except BaseException as error:  # handed over
-                errors.append(error)
-            finally:
-                over.set()
+            return work()
 
-        worker = threading.Thread(
-            target=copy_context().run, args=(run,), name="workbench-debugged", daemon=True
-        )
+        worker = Worker(run, "workbench-debugged")
         try:
             worker.start()
-            while not over.wait(0.001):
+            while not worker.wait(0.001):
                 self._answer()
                 _wait_any(self._lines.open)
             self._answer()
         except KeyboardInterrupt:
-            self._interrupt(token, over)
+            if not worker.forestall():
+                self._interrupt(token, worker)
             raise
         finally:
             self._attending = False
             for each in self._lines.instances:
                 if (line := _line_of(each)) is not None:
                     line.send({"kind": "leave"})
-        if errors:
-            raise errors[0]
-        return results[0]
+        return worker.result()
 
     def attend_each(self, items: Iterator[T]) -> Iterator[T]:
         """The same for something that gives its results one by one."""
@@ -154,15 +143,15 @@ class Debugger:
         except NotImplementedError:  # a notebook without a user
             return {"kind": "refuse", "why": "the debugger needs input, and nobody is there to give it"}
 
-    def _interrupt(self, token: object, over: threading.Event) -> None:
+    def _interrupt(self, token: object, worker: Worker[T]) -> None:
         """End the processes that work for a request; whoever waits for them replaces them."""
         end = time.monotonic() + _END_SECONDS
-        while not over.is_set() and time.monotonic() < end:
+        while not worker.wait(0.0) and time.monotonic() < end:
             for each in self._lines.instances:
                 context = each.route.context
                 if context is not None and context.get(self._work) is token and each.process is not None:
                     each.process.kill()
-            over.wait(_SLICE)
+            worker.wait(_SLICE)
 
     # -- an IDE --------------------------------------------------------------------------------------------
 
