@@ -116,6 +116,8 @@ def test_models_of_a_notebook_that_is_not_run(tmp_path: Path, capsys: pytest.Cap
     assert "--model asks says which" in said
     assert main(["infer", str(path), "X=[3]", "--model", "nosuch"]) == 2
     assert "models.ipynb has no model 'nosuch'; known: asks, echo" in capsys.readouterr().err
+    assert main(["infer", str(path), "X=[3]", "--model", "ecko"]) == 2
+    assert "models.ipynb has no model 'ecko' (did you mean echo?); known:" in capsys.readouterr().err
 
 
 def test_a_notebooks_error_is_shown_at_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

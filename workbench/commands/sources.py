@@ -45,17 +45,19 @@ def open_model(target: LiveTarget, word: str, *, model: str = "", also: Sequence
 
 
 def _open_notebook(target: LiveTarget, path: Path, word: str, model: str) -> str:
-    from workbench.magics.notebook_cells import notebook_entries
+    from workbench.magics.notebook_cells import missing_model, notebook_entries
 
     work = Path(tempfile.mkdtemp(dir=target.workbench.folder, prefix="notebook-"))  # goes with the session
     entries = {each.name: each for each in notebook_entries(path, work)}
     if not model and len(entries) == 1:
         model = next(iter(entries))
-    if model not in entries:
-        what = f"has no model {model!r}" if model else f"holds {len(entries)} models"
+    if not model:
         raise WorkbenchUsageError(
-            f"{word} {what}; {listing(entries)}", hint=f"--model {next(iter(entries))} says which"
+            f"{word} holds {len(entries)} models; {listing(entries)}",
+            hint=f"--model {next(iter(entries))} says which",
         )
+    if model not in entries:
+        raise missing_model(word, model, list(entries))
     for name in sorted(entries, key=lambda each: each == model):  # it last: it may call the others
         entry = entries[name]
         made = entry.path.is_relative_to(work)  # else a folder that a cell names, used in place

@@ -17,7 +17,7 @@ from workbench.model_source import ModelEntry
 from workbench.suggest import did_you_mean, listing
 from workbench.targets.static import static_target
 
-__all__ = ["cell_entries", "notebook_entries"]
+__all__ = ["cell_entries", "missing_model", "notebook_entries"]
 
 _LINE = re.compile(r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%triton\s+(\S.*)$")
 
@@ -51,6 +51,17 @@ def notebook_entries(path: Path, work: Path, only: Sequence[str] = ()) -> list[M
         WorkbenchUsageError: the file cannot be read, or is no notebook.
     """
     return cell_entries(read_cells(path), path.absolute().parent, work, path.name, only)
+
+
+def missing_model(title: str, name: str, known: Sequence[str]) -> WorkbenchUsageError:
+    """The error for a model that a notebook does not have.
+
+    Args:
+        title: What to call the notebook.
+        name: The model that was asked for.
+        known: Those it has.
+    """
+    return WorkbenchUsageError(f"{title} has no model {name!r}{did_you_mean(name, known)}; {listing(known)}")
 
 
 def cell_entries(
@@ -98,9 +109,7 @@ def cell_entries(
     hosts = target.workbench.hosts
     missing = [each for each in only if each not in hosts]
     if missing:
-        raise WorkbenchUsageError(
-            f"{title} has no model {missing[0]!r}{did_you_mean(missing[0], seen)}; {listing(seen)}"
-        )
+        raise missing_model(title, missing[0], seen)
     if not hosts:
         raise WorkbenchUsageError(
             f"{title} holds no models", hint="a model is a cell that begins with %%triton model NAME"
