@@ -90,16 +90,20 @@ class ModelEntry:
     backend_dir: Path | None = None  # of a Python-based backend, whose model.py serves the model
     patched: bool = False  # methods of this source, state of an earlier one
 
-    def require_whole(self) -> None:
-        """Refuse a patched model: nobody knows whether its source loads as a whole.
+    def require_whole(self, refusal: type[WorkbenchError] = WorkbenchError) -> None:
+        """Refuse a patched model: its processes hold what earlier sources made, and nobody knows whether its
+        own loads as a whole.
+
+        Args:
+            refusal: The error to raise.
 
         Raises:
             WorkbenchError: it is patched.
         """
         if self.patched:
-            raise WorkbenchError(
+            raise refusal(
                 f"{self.name} is patched: {self.source.src} was never loaded as a whole, so it stays here",
-                hint=f'wb.model("{self.name}").reload() loads it so',
+                hint=f'run its cell once without --patch, or wb.model("{self.name}").reload()',
             )
 
     @property

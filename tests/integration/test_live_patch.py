@@ -205,7 +205,7 @@ def test_what_leaves_the_workbench_is_whole(live: LiveTarget) -> None:
     )
     with pytest.raises(WorkbenchError, match="was never loaded as a whole") as caught:
         model_files(live.workbench.hosts["m"].entry)
-    assert caught.value.hint == 'wb.model("m").reload() loads it so'
+    assert caught.value.hint == 'run its cell once without --patch, or wb.model("m").reload()'
 
 
 @pytest.mark.server

@@ -42,12 +42,8 @@ def export_live(
         model = workbench.model(name)
         if model.name not in workbench.hosts:
             raise ExportError(f"{name} is a mock; there is nothing to export")
-        if model.is_patched:
-            raise ExportError(
-                f"{name} is patched: its processes hold what no folder can",
-                hint="run its %%triton model cell once without --patch",
-            )
         host = workbench.hosts[model.name]
+        host.entry.require_whole(ExportError)
         entries.append(host.entry)
         if with_requests:
             requests[model.name] = host.recorder.requests

@@ -9,7 +9,6 @@ from typing import Any
 from workbench.errors import InputError, WorkbenchError, WorkbenchUsageError
 from workbench.model_source import ModelEntry
 from workbench.server_errors import PushError, ServerModeError, ServerUnreachable
-from workbench.session.model import Model
 from workbench.session.model_host import ModelHost
 from workbench.targets.compare import smoke_checks
 from workbench.targets.live import LiveTarget
@@ -183,14 +182,10 @@ def compare_everywhere(
 def _ready_to_leave(live: LiveTarget, name: str) -> tuple[ModelHost, ModelEntry]:
     """The model's host and folder, unless what serves here is not what would serve there."""
     model = live.workbench.model(name)
-    if isinstance(model, Model) and model.is_patched:
-        raise PushError(
-            f"{name} is patched: what serves here is not what its source would start as",
-            hint="run its cell without --patch once",
-        )
     host = live.workbench.hosts.get(model.name)
     if host is None:
         raise InputError(f"{name} is a mock: there is nothing to push", hint="only models go to servers")
+    host.entry.require_whole(PushError)
     return host, host.entry
 
 
