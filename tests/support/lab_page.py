@@ -91,7 +91,8 @@ class LabPage:
                 "path => { window.jupyterapp.commands.execute('docmanager:open', { path }); }", name
             )
         else:
-            self.page.goto(f"{self.server.url}lab/tree/{quote(name)}?token={self.server.token}&reset")
+            address = f"{self.server.url}{self.server.page}/{quote(name)}"
+            self.page.goto(f"{address}?token={self.server.token}&reset")
         self.wait(
             lambda: self.page.evaluate("() => window.jupyterapp?.shell.currentWidget?.context?.path") == name,
             f"{name} to be opened",

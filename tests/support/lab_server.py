@@ -18,6 +18,15 @@ from typing import Any
 
 START_S = 120.0
 STOP_S = 30.0
+_OPTIONS = {
+    "jupyterlab": (
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.news_url=None",
+    ),
+    "notebook": ("--JupyterNotebookApp.expose_app_in_browser=True",),
+}
+_PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}
 
 
 class LabServer:
@@ -28,9 +37,11 @@ class LabServer:
         token: What a request needs in its ``token`` parameter or ``Authorization`` header.
         notebooks: The folder it shows.
         log: Where its output goes.
+        page: The path of a notebook's page, before its name.
     """
 
-    def __init__(self, url: str, token: str, notebooks: Path, log: Path) -> None:
+    def __init__(self, url: str, token: str, notebooks: Path, log: Path, page: str) -> None:
+        self.page = page
         self.url = url
         self.token = token
         self.notebooks = notebooks
@@ -57,8 +68,13 @@ class LabServer:
 
 
 @contextmanager
-def lab_server(folder: Path) -> Iterator[LabServer]:
-    """Start a server in `folder` (which must be empty), and end it with all its kernels."""
+def lab_server(folder: Path, app: str = "jupyterlab") -> Iterator[LabServer]:
+    """Start a server in `folder` (which must be empty), and end it with all its kernels.
+
+    Args:
+        folder: For everything that it keeps.
+        app: ``jupyterlab``, or ``notebook`` for Notebook 7.
+    """
     runtime, notebooks, log = folder / "runtime", folder / "notebooks", folder / "server.log"
     labconfig = folder / "config" / "labconfig"
     for each in (runtime, notebooks, labconfig):
@@ -67,12 +83,10 @@ def lab_server(folder: Path) -> Iterator[LabServer]:
     (labconfig / "page_config.json").write_text(json.dumps(page_config))
     token = secrets.token_hex(16)
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+        *(sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         f"--ServerApp.root_dir={notebooks}",
         "--ServerApp.port_retries=200",
-        "--LabApp.expose_app_in_browser=True",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.news_url=None",
+        *_OPTIONS[app],
     ]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")},
@@ -94,7 +108,7 @@ def lab_server(folder: Path) -> Iterator[LabServer]:
             start_new_session=True,
         )
         try:
-            server = LabServer(_wait_for_url(process, runtime, log), token, notebooks, log)
+            server = LabServer(_wait_for_url(process, runtime, log), token, notebooks, log, _PAGES[app])
             yield server
             server.stop_kernels()
         finally:
