@@ -53,6 +53,11 @@ def test_dialogs_have_no_serious_fault(lab: LabPage, panel: TritonPanel, theme: 
         leave(lab)
 
 
+def test_the_table_of_models_fits_a_panel_of_usual_width(lab: LabPage, panel: TritonPanel) -> None:
+    widths = panel.section("Models").evaluate("node => [node.scrollWidth, node.clientWidth]")
+    assert widths[0] <= widths[1], widths
+
+
 def test_nothing_is_clipped_at_200_percent(lab: LabPage, panel: TritonPanel) -> None:
     # Zoom halves the pixels of a style sheet that a window has: 1280 by 900 become these.
     lab.page.set_viewport_size({"width": 640, "height": 450})

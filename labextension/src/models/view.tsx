@@ -28,7 +28,9 @@ export class ModelsView extends SectionView {
             <th scope="col">{trans.__('Model')}</th>
             <th scope="col">{trans.__('State')}</th>
             <th scope="col">{trans.__('Requests')}</th>
-            <th scope="col">{trans.__('Actions')}</th>
+            <th scope="col">
+              <span className="jp-TritonHidden">{trans.__('Actions')}</span>
+            </th>
           </tr>
         </thead>
         <tbody>
