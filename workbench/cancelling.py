@@ -97,9 +97,8 @@ class Worker(Generic[_T]):
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end; False if it did not come in time."""
-        wait(
-            [self._outcome], seconds
-        )  # CPython 3.11 takes a thread for ended when Thread.join is interrupted
+        # Not Thread.join: CPython 3.11 takes a thread for ended when that is interrupted.
+        wait([self._outcome], seconds)
         return self._outcome.done()
 
     def result(self) -> _T:
