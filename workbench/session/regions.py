@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
 from pathlib import Path
 
 from workbench.shm_inspect.owners import OURS as PREFIX
-from workbench.shm_inspect.owners import SHM, is_free
+from workbench.shm_inspect.owners import SHM, is_free, may_be_orphan
 
 __all__ = ["PREFIX", "SHM", "RegionLock", "is_free", "orphans", "sweep"]
-
-_SETTLE_SECONDS = 10.0  # a region this young may not have its lock yet
 
 
 class RegionLock:
@@ -34,13 +31,17 @@ class RegionLock:
             self._fd = -1
 
 
-def orphans(prefix: str = PREFIX, settle: float = _SETTLE_SECONDS) -> list[Path]:
-    """Regions of this user that no living session owns."""
+def orphans(prefix: str = PREFIX) -> list[Path]:
+    """Regions of this user that no living session owns, by their locks alone.
+
+    `workbench.shm_inspect.orphans` also looks who has a region mapped, which reads all of /proc: a session
+    that begins has no time for that, and a stub that outlived its session maps what is to be cleaned up.
+    """
     found = []
     for path in sorted(SHM.glob(f"{prefix}*")):
         with contextlib.suppress(OSError):
             status = path.stat()
-            if status.st_uid == os.getuid() and time.time() - status.st_mtime > settle and is_free(path):
+            if may_be_orphan(status.st_uid, status.st_mtime) and is_free(path):
                 found.append(path)
     return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench import _host
 
-__all__ = ["OURS", "SHM", "Owner", "find_regions", "is_free", "is_ours", "is_region"]
+__all__ = ["OURS", "SHM", "Owner", "find_regions", "is_free", "is_ours", "is_region", "may_be_orphan"]
 
 SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 #: How names of live models' regions begin. A server's are called whatever its configuration says.
@@ -54,7 +54,7 @@ class Owner:
     @property
     def removable(self) -> bool:
         """Nobody has it, it is this user's, and it has been there for a while."""
-        return not self.alive and self.uid == os.getuid() and time.time() - self.mtime > _SETTLE_SECONDS
+        return not self.alive and may_be_orphan(self.uid, self.mtime)
 
 
 def is_ours(name: str) -> bool:
@@ -115,6 +115,16 @@ def _owner(
         ours=is_ours(name),
         _path=folder,
     )
+
+
+def may_be_orphan(uid: int, mtime: float) -> bool:
+    """Whether a region is this user's and has been there for so long that its owner would have it by now.
+
+    Args:
+        uid: Of the file.
+        mtime: Seconds since 1970.
+    """
+    return uid == os.getuid() and time.time() - mtime > _SETTLE_SECONDS
 
 
 def is_free(path: Path) -> bool:
