@@ -34,7 +34,7 @@ help:
 	@echo 'make soak    the long runs at full length, and an hour of mixed load (WORKBENCH_SOAK_SECONDS)'
 	@echo 'make faults  1,000 random kills, and every step of the protocol with a kill at it'
 	@echo 'make fuzz    the decoders and the inspector on broken regions, under libFuzzer, FUZZ_SECONDS=60 each'
-	@echo 'make sanitize  the protocol tests with the compiled parts under ASan and UBSan'
+	@echo 'make sanitize  the protocol tests with the compiled parts under ASan and UBSan; make sanitize-threads: under TSan'
 	@echo 'make docs    the documentation site, in build/docs'
 	@echo 'make slow    the tests that build for other interpreters, and install into a new environment'
 	@echo 'make package an sdist, and a wheel for each of PYTHONS="python3.11 ...", in dist/'
@@ -118,18 +118,31 @@ soak: build server
 	WORKBENCH_SOAK_LOADS=1000 WORKBENCH_SOAK_RELOADS=1000 $(BIN)/python -m pytest tests/endurance
 	$(BIN)/python -m tests.endurance.soak
 
-.PHONY: sanitize
-# The compiled parts under AddressSanitizer and UBSan. CPython is not built with them, so leaks are not looked for
-# (the long runs do that), and the libraries are preloaded.
-SANITIZERS = $$(for name in libasan.so libubsan.so libstdc++.so.6; do $${CXX:-g++} -print-file-name=$$name; done | tr '\n' ' ')
-sanitize: build
-	$(BIN)/cmake -G Ninja -S stub -B build/sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DWORKBENCH_WERROR=OFF \
-	  -DWORKBENCH_SANITIZE=address,undefined -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+# The compiled parts under sanitizers, which are preloaded because CPython is not built with them: $(1) which ones,
+# $(2) their libraries, $(3) their settings, $(4) which tests.
+define under_sanitizers
+	$(BIN)/cmake -G Ninja -S stub -B build/sanitize-$(1) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DWORKBENCH_WERROR=OFF \
+	  -DWORKBENCH_SANITIZE=$(1) -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
-	$(BIN)/cmake --build build/sanitize --target _host _stub
-	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/tests/support/sanitized \
-	  WORKBENCH_SANITIZED=$(CURDIR)/build/sanitize $(BIN)/python -m pytest --timeout 600 -k "not nvidia" \
-	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_tensors.py)
+	$(BIN)/cmake --build build/sanitize-$(1) --target _host _stub
+	LD_PRELOAD="$$(for name in $(2) libstdc++.so.6; do $${CXX:-g++} -print-file-name=$$name; done | tr '\n' ' ')" \
+	  $(3) PYTHONPATH=$(CURDIR)/tests/support/sanitized WORKBENCH_SANITIZED=$(CURDIR)/build/sanitize-$(1) \
+	  $(BIN)/python -m pytest --timeout 600 $(4)
+endef
+COMMA = ,
+
+.PHONY: sanitize
+# Leaks are not looked for: the long runs do that.
+sanitize: build
+	$(call under_sanitizers,address$(COMMA)undefined,libasan.so libubsan.so,ASAN_OPTIONS=detect_leaks=0,-k "not nvidia" \
+	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_tensors.py))
+
+.PHONY: sanitize-threads
+# Not in a real server, of which the sanitizer would have to know every thread; large tensors take it too long.
+sanitize-threads: build
+	$(call under_sanitizers,thread,libtsan.so,TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/sanitized/thread.supp log_path=$(CURDIR)/build/sanitize-thread/report",\
+	  -k "not nvidia and not server and not large" \
+	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_senders.py))
 
 .PHONY: faults
 faults: build server

@@ -1,7 +1,7 @@
 #include "shm/sync.hpp"
 
 #include <sched.h>
-#include <algorithm>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,6 +42,54 @@ timespec Now() {
 bool Before(const timespec& a, const timespec& b) {
   return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
 }
+
+#if defined(__SANITIZE_THREAD__)
+
+// The sanitizer sees one process, and not what goes on in the other one between two threads of this one: what
+// they hand over by way of it is ordered here. Nor does it know of the waits that take a clock.
+extern "C" void __tsan_acquire(void* address);
+extern "C" void __tsan_release(void* address);
+
+char other_process;
+
+void TakeOver() { __tsan_acquire(&other_process); }
+void HandOver() { __tsan_release(&other_process); }
+
+template <typename Try>
+bool Poll(const Deadline& deadline, const Try& attempt) {
+  while (!attempt()) {
+    if (deadline.passed()) return false;
+    usleep(50);
+  }
+  return true;
+}
+
+int ClockLock(pthread_mutex_t* mutex, const Deadline& deadline) {
+  int result = EBUSY;
+  Poll(deadline, [&] { return (result = pthread_mutex_trylock(mutex)) != EBUSY; });
+  return result == EBUSY ? ETIMEDOUT : result;
+}
+
+int ClockWait(sem_t* semaphore, const Deadline& deadline) {
+  if (Poll(deadline, [&] { return sem_trywait(semaphore) == 0; })) return 0;
+  errno = ETIMEDOUT;
+  return -1;
+}
+
+#else
+
+void TakeOver() {}
+void HandOver() {}
+
+int ClockLock(pthread_mutex_t* mutex, const Deadline& deadline) {
+  return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, deadline.time());
+}
+
+int ClockWait(sem_t* semaphore, const Deadline& deadline) {
+  return sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
+}
+
+#endif
 
 void CheckLock(int result) {
   if (result == EOWNERDEAD || result == ENOTRECOVERABLE) {
@@ -105,9 +153,11 @@ void InitCondition(pthread_cond_t* condition) {
 }
 
 bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline) {
-  const int result = deadline.is_never() ? pthread_mutex_lock(mutex)
-                                         : pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, deadline.time());
-  if (result == 0) return true;
+  const int result = deadline.is_never() ? pthread_mutex_lock(mutex) : ClockLock(mutex, deadline);
+  if (result == 0) {
+    TakeOver();
+    return true;
+  }
   if (result == ETIMEDOUT) return false;
   if (result == EOWNERDEAD)
     pthread_mutex_unlock(mutex);  // not made consistent: unusable for everybody from now on
@@ -115,7 +165,10 @@ bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline) {
   return false;
 }
 
-void UnlockMutex(pthread_mutex_t* mutex) { pthread_mutex_unlock(mutex); }
+void UnlockMutex(pthread_mutex_t* mutex) {
+  HandOver();
+  pthread_mutex_unlock(mutex);
+}
 
 Spin::Spin() : useful_(false) {
   cpu_set_t allowed;
@@ -143,13 +196,15 @@ void Spin::Slept(std::chrono::nanoseconds duration) {
 }
 
 bool WaitSemaphore(sem_t* semaphore, const Deadline& deadline, Spin* spin) {
-  if (sem_trywait(semaphore) == 0) return true;
-  if (spin && spin->TryWait(semaphore)) return true;
+  if (sem_trywait(semaphore) == 0 || (spin && spin->TryWait(semaphore))) {
+    TakeOver();
+    return true;
+  }
   const auto start = std::chrono::steady_clock::now();
   for (;;) {
-    const int result = deadline.is_never() ? sem_wait(semaphore)
-                                           : sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline.time());
+    const int result = deadline.is_never() ? sem_wait(semaphore) : ClockWait(semaphore, deadline);
     if (result == 0) {
+      TakeOver();
       if (spin) spin->Slept(std::chrono::steady_clock::now() - start);
       return true;
     }
@@ -163,7 +218,10 @@ bool WaitCondition(pthread_cond_t* condition, pthread_mutex_t* mutex, const Dead
   const int result = deadline.is_never()
                          ? pthread_cond_wait(condition, mutex)
                          : pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, deadline.time());
-  if (result == 0) return true;
+  if (result == 0) {
+    TakeOver();
+    return true;
+  }
   if (result == ETIMEDOUT) return false;
   if (result == EOWNERDEAD) pthread_mutex_unlock(mutex);
   CheckLock(result);
