@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "protocol/error.hpp"
 
@@ -23,7 +24,11 @@ constexpr auto kSpinFor = std::chrono::microseconds(100);
 // A sleep this short, its waking included, would have been a successful spin.
 constexpr auto kWorthTrying = std::chrono::microseconds(200);
 constexpr int kMostCredit = 8;
-constexpr int kLooksPerTime = 16;  // between two looks at the clock
+// Between two looks the processor is offered to whoever waits for one. If it stays away this long there is
+// work for every processor: to go on would keep others from it, the one that is to answer among them.
+constexpr auto kCrowded = std::chrono::microseconds(150);
+constexpr int kDebtOfCrowds = -8;  // so many short sleeps before the next try
+constexpr int kLooksPerTime = 16;  // between two offers
 
 void Relax() {
 #if defined(__x86_64__)
@@ -177,7 +182,8 @@ Spin::Spin() : useful_(false) {
 
 bool Spin::TryWait(sem_t* semaphore) {
   if (!useful_ || credit_ <= 0) return false;
-  const auto end = std::chrono::steady_clock::now() + kSpinFor;
+  auto now = std::chrono::steady_clock::now();
+  const auto end = now + kSpinFor;
   do {
     for (int i = 0; i < kLooksPerTime; ++i) {
       if (sem_trywait(semaphore) == 0) {
@@ -186,7 +192,13 @@ bool Spin::TryWait(sem_t* semaphore) {
       }
       Relax();
     }
-  } while (std::chrono::steady_clock::now() < end);
+    sched_yield();
+    const auto before = std::exchange(now, std::chrono::steady_clock::now());
+    if (now - before > kCrowded) {
+      credit_ = kDebtOfCrowds;
+      return false;
+    }
+  } while (now < end);
   --credit_;
   return false;
 }

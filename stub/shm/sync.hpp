@@ -38,9 +38,9 @@ bool LockMutex(pthread_mutex_t* mutex, const Deadline& deadline);
 void UnlockMutex(pthread_mutex_t* mutex);
 
 // Whether it is worth looking for a message a while before sleeping. Waking a processor that sleeps costs
-// tens of microseconds, more than a small request itself; spinning where nothing comes, or where the other
-// side has no processor of its own, costs both. So it is tried only while it keeps succeeding. For one
-// waiting thread.
+// tens of microseconds, more than a small request itself; spinning where nothing comes, or where others want
+// the processor, costs both. So it is tried only while it keeps succeeding, and the processor is offered to
+// others meanwhile. For one waiting thread.
 class Spin {
  public:
   Spin();
