@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.notebook import Notebook, make_shell
+from tests.support.notebook import Notebook, loaded, make_shell
 from workbench.session.workbench import Workbench
 from workbench.targets.live import LiveTarget
 
@@ -34,10 +34,6 @@ def shell() -> Any:
 @pytest.fixture
 def notebook(shell: Any) -> Iterator[Notebook]:
     """A notebook with the extension loaded."""
-    notebook = Notebook(shell)
-    notebook.run("%load_ext workbench")
-    try:
+    with loaded(shell) as notebook:
         yield notebook
-    finally:
-        notebook.run("%unload_ext workbench")
-        shell.reset(new_session=False)
+    shell.reset(new_session=False)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.engine import IMAGE, Engine, write_engine
 from tests.support.models import write_model
-from tests.support.notebook import Notebook, make_shell
+from tests.support.notebook import Notebook, loaded, make_shell
 from tests.support.servers import revision, value
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.server_errors import ServerUnreachable
@@ -47,12 +47,8 @@ def target(engine: Engine) -> Iterator[LocalTarget]:
 
 @pytest.fixture
 def notebook() -> Iterator[Notebook]:
-    notebook = Notebook(make_shell())
-    notebook.run("%load_ext workbench")
-    try:
+    with loaded(make_shell()) as notebook:
         yield notebook
-    finally:
-        notebook.run("%unload_ext workbench")
 
 
 def test_a_repository_from_start_to_stop(notebook: Notebook, engine: Engine, tmp_path: Path) -> None:

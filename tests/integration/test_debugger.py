@@ -6,12 +6,12 @@ import json
 import socket
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.interrupts import check_interrupted_starts
 from tests.support.live import define
 from workbench.errors import DebuggerError, ModelExecutionError, ModelLoadError
 from workbench.model_source import ModelSource
@@ -227,37 +227,9 @@ def test_other_threads_are_not_asked(live: LiveTarget, user: User) -> None:
 
 
 def test_an_interrupt_while_the_thread_begins(live: LiveTarget, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work that has begun is waited for; work that has not never begins, and nobody waits for it."""
     debugger = live.workbench.debugger
     debugger.attach("m", Attachment())
-    done: list[str] = []
-    start = threading.Thread.start
-
-    def begun(thread: threading.Thread) -> None:
-        start(thread)
-        while not done:
-            time.sleep(0.01)
-        raise KeyboardInterrupt
-
-    def refused(thread: threading.Thread) -> None:
-        raise KeyboardInterrupt
-
-    def work() -> None:
-        done.append("begun")
-        time.sleep(0.2)
-        done.append("ended")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", begun)
-        with pytest.raises(KeyboardInterrupt):
-            debugger.attend(work)
-        assert done == ["begun", "ended"]
-        patched.setattr(threading.Thread, "start", refused)
-        before = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            debugger.attend(work)
-        assert time.monotonic() - before < 5.0
-    assert done == ["begun", "ended"]
+    check_interrupted_starts(debugger.attend, monkeypatch)
     assert debugger.attend(lambda: 3) == 3
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.models import IDENTITY_SOURCE, write_model
-from tests.support.notebook import Notebook, make_shell
+from tests.support.notebook import Notebook, loaded, make_shell
 from workbench.errors import ModelLoadError, WorkbenchUsageError
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.server_install import ServerInstall, ServerInstallError
@@ -36,12 +36,8 @@ class TritonPythonModel:
 @pytest.fixture
 def notebook(triton_2410: ServerInstall, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     monkeypatch.setenv("TRITON_SERVER", str(triton_2410.binary))
-    notebook = Notebook(make_shell())
-    notebook.run("%load_ext workbench")
-    try:
+    with loaded(make_shell()) as notebook:
         yield notebook
-    finally:
-        notebook.run("%unload_ext workbench")
 
 
 @pytest.fixture

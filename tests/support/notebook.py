@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -44,6 +46,17 @@ def make_shell() -> Any:
     shell = InteractiveShell(config=config)
     shell.colors = "nocolor"
     return shell
+
+
+@contextmanager
+def loaded(shell: Any) -> Iterator[Notebook]:
+    """A notebook with the extension loaded, and unloaded at the end."""
+    notebook = Notebook(shell)
+    notebook.run("%load_ext workbench")
+    try:
+        yield notebook
+    finally:
+        notebook.run("%unload_ext workbench")
 
 
 def traceback_of(

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.support.interrupts import check_interrupted_starts
 from workbench import cancelling
 
 
@@ -58,30 +59,4 @@ def test_a_wait_for_a_lock_is_called_off() -> None:
 
 
 def test_an_interrupt_while_the_thread_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work may have begun: then it is called off and waited for; or not: then it never begins."""
-    done: list[str] = []
-    start = threading.Thread.start
-
-    def begun(thread: threading.Thread) -> None:
-        start(thread)
-        while not done:
-            time.sleep(0.01)
-        raise KeyboardInterrupt
-
-    def work() -> None:
-        done.append("begun")
-        time.sleep(0.2)
-        done.append("ended")
-
-    monkeypatch.setattr(threading.Thread, "start", begun)
-    with pytest.raises(KeyboardInterrupt):
-        cancelling.shielded(work)
-    assert done == ["begun", "ended"]
-
-    def refused(thread: threading.Thread) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threading.Thread, "start", refused)
-    with pytest.raises(KeyboardInterrupt):
-        cancelling.shielded(work)
-    assert done == ["begun", "ended"]
+    check_interrupted_starts(cancelling.shielded, monkeypatch)
