@@ -10,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -59,7 +61,7 @@ def test_a_repository_from_start_to_stop(notebook: Notebook, engine: Engine, tmp
     assert shown.splitlines()[1].split()[:2] == ["echo", "READY"]
     answer = notebook.run("%triton infer echo INPUT0=[1,2] --on local")
     assert answer["OUTPUT0"].tolist() == [1, 2]
-    assert engine.calls()[0] == ["image", "inspect", "--format={{.Id}}", IMAGE]
+    assert engine.calls()[1] == ["image", "inspect", "--format={{.Id}}", IMAGE]
     (run,) = [words for words in engine.calls() if words[0] == "run"]
     assert {"--shm-size=2147483648", f"--user={os.getuid()}:{os.getgid()}"} < set(run)
     assert f"--mount=type=bind,source={models},target=/models,readonly" in run
@@ -163,6 +165,26 @@ def test_another_server_at_the_port_is_not_taken_for_it(
         with pytest.raises(ServerStartError, match=r"one of the ports .* is taken"):
             LocalTarget("boxed", options=LocalOptions(image=IMAGE, port=other.http_port))
     assert engine.containers() == []
+
+
+def test_another_program_at_the_port_is_no_triton(engine: Engine, tmp_path: Path) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server calls
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html></html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        (engine.state / "refusal").write_text(
+            "docker: Bind for 127.0.0.1:1 failed: port is already allocated"
+        )
+        with pytest.raises(ServerStartError, match=r"one of the ports .* is taken"):
+            LocalTarget("boxed", options=LocalOptions(image=IMAGE, port=other.server_port))
+        other.shutdown()
 
 
 def test_on_the_command_line(engine: Engine, tmp_path: Path) -> None:

@@ -244,6 +244,26 @@ def test_ctrl_c_at_any_moment_of_a_load(instances: int) -> None:
     assert done.stdout == "40 loads\n"
 
 
+def test_ctrl_c_before_a_load_begins_leaves_no_folder(
+    live: LiveTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = define(live, ECHO)
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "workbench-work":
+            raise KeyboardInterrupt
+        start(thread)
+
+    before = sorted(live.workbench.folder.rglob("model.py"))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(KeyboardInterrupt):
+            define(live, ECHO, more="number = 2")
+    assert sorted(live.workbench.folder.rglob("model.py")) == before
+    assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
+
+
 def test_ctrl_c_while_unloading_leaves_nothing(live: LiveTarget) -> None:
     define(live, ECHO, more="def finalize(self):\n    time.sleep(60)")
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))

@@ -156,6 +156,8 @@ def test_this_cell_and_files(notebook: Notebook, tmp_path: Path, capsys: pytest.
     first, rest = plain.split("\n", 1)
     notebook.run(f"{rest}\n{first}")
     assert capsys.readouterr().out.count("Model plain  READY") == 1
+    notebook.run(f"{plain}\n%triton models")
+    assert capsys.readouterr().out.count("Model plain  READY") == 1
     notebook.run(f"{first};\n{rest}")
     assert not capsys.readouterr().out
     notebook.run(plain)

@@ -46,8 +46,8 @@ def test_the_command_of_docker() -> None:
 def test_podman_is_told_to_keep_the_callers_number() -> None:
     def more(user: str) -> set[str]:
         podman, docker = (
-            Container(f"/usr/bin/{name}", "triton", user=user).command(WANTED)[1:]
-            for name in ("podman", "docker")
+            Container("/usr/bin/docker", "triton", user=user, is_podman=is_podman).command(WANTED)
+            for is_podman in (True, False)
         )
         return set(podman) - set(docker)
 
@@ -123,6 +123,17 @@ def test_the_first_engine_that_is_there(tmp_path: Path) -> None:
     assert find_container("triton", which=there.get).name == "podman"
     there["docker"] = str(tmp_path / "docker")
     assert find_container("triton", which=there.get).name == "docker"
+
+
+@pytest.mark.parametrize(
+    ("version", "is_podman"),
+    [("Docker version 27.3.1, build ce12230", False), ("podman version 5.2.2", True)],
+)
+def test_podman_called_docker(tmp_path: Path, version: str, is_podman: bool) -> None:
+    engine = tmp_path / "docker"
+    engine.write_text(f"#!/bin/sh\necho {version}\n")
+    engine.chmod(0o700)
+    assert find_container("triton", which={"docker": str(engine)}.get).is_podman is is_podman
 
 
 @pytest.mark.parametrize(

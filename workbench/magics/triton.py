@@ -113,7 +113,7 @@ class Call:
         return (
             self.body is None
             and bool(lines)
-            and not lines[-1].lstrip().startswith("%triton")
+            and self.line not in lines[-1]
             and any(each.startswith("%triton") and self.line in each for each in lines)
         )
 

@@ -184,7 +184,10 @@ class Workbench:
             uses_env=inside is not None,
         )
 
+        begun: list[bool] = []
+
         def bring_up() -> None:
+            begun.append(True)
             try:
                 host.load(plan)
             except BaseException:
@@ -193,7 +196,12 @@ class Workbench:
 
         # The folder is thrown away in there, where it is known what became of the load: Ctrl-C also comes
         # when the new revision serves already.
-        self.debugger.attend(lambda: shielded(bring_up))
+        try:
+            self.debugger.attend(lambda: shielded(bring_up))
+        except BaseException:
+            if not begun:
+                discard(entry)
+            raise
         return Model(self, entry.name)
 
     def refused(self, name: str, source: ModelSource | None, error: WorkbenchError) -> None:

@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.server_install import ServerInstall, ServerInstallError
@@ -54,6 +54,7 @@ class Container:
     shm_size: int = _SHM_BYTES
     user: str = ""
     holds_ports: bool = False
+    is_podman: bool = False  # also where it is called docker
 
     @property
     def install(self) -> ServerInstall:
@@ -65,8 +66,11 @@ class Container:
         return Path(self.engine).name
 
     def command(self, wanted: Wanted) -> list[str]:
-        """``docker run``: this machine reaches the ports on loopback and nobody else does; the repository
-        cannot be written; nothing is fetched; the container is gone once the server is."""
+        """``docker run``: the ports are published on this machine's loopback only; the repository cannot be
+        written; nothing is fetched; the container is gone once the server is.
+
+        Other containers of the engine's network reach the server at its address there.
+        """
         user = self.user or f"{os.getuid()}:{os.getgid()}"
         command = [
             *(self.engine, "run", "--rm", f"--name={wanted.name}", "--pull=never"),
@@ -76,7 +80,7 @@ class Container:
             f"--shm-size={self.shm_size}",
             f"--user={user}",
         ]
-        if self.name == "podman":
+        if self.is_podman:
             # Where SELinux is on, a container reads no file of the user's; to label them would change them.
             command.append("--security-opt=label=disable")
             if user.partition(":")[0] != "0":
@@ -125,14 +129,10 @@ def find_container(
         )
     found = Container(engine, image, shm_size or _SHM_BYTES)
     try:
-        asked = subprocess.run(
-            [engine, "image", "inspect", "--format={{.Id}}", image],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ASK_SECONDS,
-        )
+        # Distributions install podman under the other's name, too.
+        is_podman = "podman" in _ask(engine, "--version").stdout.lower()
+        found = replace(found, is_podman=is_podman)
+        asked = _ask(engine, "image", "inspect", "--format={{.Id}}", image)
     except subprocess.TimeoutExpired:
         raise ServerInstallError(
             f"{found.name} does not answer", hint=f"`{found.name} info` should; is its service running?"
@@ -149,6 +149,17 @@ def find_container(
     raise ServerInstallError(
         f"{found.name} does not work here: {_said(asked.stderr) or f'exit code {asked.returncode}'}",
         hint=f"`{found.name} info` should work in a terminal",
+    )
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_ASK_SECONDS,
     )
 
 

@@ -289,7 +289,9 @@ def server_backend_config(given: Mapping[str, Any]) -> dict[str, str]:
 def _container(options: LocalOptions) -> Container | None:
     if not options.image:
         if options.shm_size:
-            raise WorkbenchUsageError("a size of /dev/shm is for a server in a container", hint="image=...")
+            raise WorkbenchUsageError(
+                "a size of /dev/shm is for a server in a container", hint="add --image REF"
+            )
         return None
     if options.binary:
         raise WorkbenchUsageError(

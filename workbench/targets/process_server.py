@@ -202,7 +202,7 @@ class ServerProcess:
         """
         now = time.monotonic()
         # Once it is gone, the guard clears up after it.
-        limit, clearing = now + patience, now + patience + self._stop_timeout
+        limit, clearing = now + patience, now + patience + self._stop_timeout + REMOVAL_SECONDS
         while self.running and now < limit:
             if self.pid is not None and not psutil.pid_exists(self.pid):
                 limit = clearing
@@ -370,7 +370,7 @@ class ServerProcess:
             if not self._starter.holds_ports and about["name"] != self._name:
                 return False
             self._version = about["version"]
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):  # or no Triton at all
             return False
         finally:
             connection.close()
