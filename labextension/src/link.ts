@@ -76,6 +76,8 @@ export class KernelLink implements IDisposable {
     comm.onClose = () => {
       if (comm === this._comm) {
         this._comm = null;
+        // Their end is told with the new phase: the workbench that is loaded next must not do them.
+        this._queue.clear();
         // A kernel without the extension knows no such target, and closes at once.
         this.store.setPhase(this.store.isLive || this.store.isStale ? 'lost' : 'not-loaded');
       }
@@ -175,13 +177,15 @@ export class KernelLink implements IDisposable {
     this._send('subscribe', { topics: [...TOPICS], hz: this.hz });
   }
 
-  /** Send the jobs that wait here, once nothing is before them. */
+  /** Send the jobs that wait here, once nothing is before them; not those whose end was told. */
   private _flush(): void {
     if (this.waits) {
       return;
     }
-    for (const body of this._queue.values()) {
-      this._send('do', body);
+    for (const [job, body] of this._queue) {
+      if (this.store.jobs.has(job)) {
+        this._send('do', body);
+      }
     }
     this._queue.clear();
     this.store.released();

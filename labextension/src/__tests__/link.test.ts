@@ -113,6 +113,33 @@ describe('a job behind a running cell', () => {
   });
 });
 
+describe('a job that waits while the workbench goes away', () => {
+  const greeting = { versions: { workbench: '0.1.0', protocol: 1 }, features: [], session: 't' };
+
+  it('has ended, and is not done by the workbench that is loaded next', async () => {
+    const { kernel, store, link } = connect();
+    kernel.become('busy');
+    const done = link.do('push', { model: 'add' });
+    kernel.comm.onClose(); // %unload_ext, in the cell that runs
+    expect(await done).toMatchObject({ state: 'cancelled', isLost: true });
+    link.open(); // %load_ext, in the next one
+    kernel.say('hello', greeting);
+    kernel.become('idle');
+    expect(store.isLive).toBe(true);
+    expect(kernel.asked).toEqual([]);
+  });
+
+  it('is not sent once the store has it as ended, whatever ended it', () => {
+    const { kernel, store, link, only } = connect();
+    kernel.become('busy');
+    void link.do('push', { model: 'add' });
+    store.end(only().id);
+    void link.do('lint', {});
+    kernel.become('idle');
+    expect(kernel.asked).toEqual(['lint']);
+  });
+});
+
 describe('cancelling a job that runs', () => {
   it('tells the kernel', () => {
     const { kernel, link, only } = connect();
