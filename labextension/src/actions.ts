@@ -77,7 +77,7 @@ export class Actions {
   /** Start a job and say how it ended. */
   async do(verb: string, args: JSONObject, title: string): Promise<Job | null> {
     const followed = this.current;
-    if (!followed?.link) {
+    if (!followed?.link || !this._isAllowed(followed, title)) {
       return null;
     }
     try {
@@ -90,13 +90,16 @@ export class Actions {
     }
   }
 
-  loadFailed(message: string): void {
-    this.notifier.loadFailed(message);
+  loadFailed(message: string, again: (() => void) | null): void {
+    this.notifier.loadFailed(message, again);
   }
 
   /** Load a model again: its cell is run where it was edited, else the kernel does it. */
   async reload(model: string, title: string): Promise<void> {
     const followed = this.current!;
+    if (!this._isAllowed(followed, title)) {
+      return;
+    }
     const cell = cellOfModel(followed.panel, model);
     const known = followed.store.model(model);
     const text = cell?.model.sharedModel.getSource();
@@ -127,5 +130,13 @@ export class Actions {
   /** The row under an open context menu, by an attribute its node has. */
   contextValue(attribute: string): string | null {
     return this.contextNode(node => node.hasAttribute(attribute))?.getAttribute(attribute) ?? null;
+  }
+
+  /** Whether the notebook is trusted. A command that is off can still be executed by a program. */
+  private _isAllowed(followed: Followed, title: string): boolean {
+    if (!followed.isTrusted) {
+      this.notifier.failed(this.trans.__('%1: trust the notebook first', title));
+    }
+    return followed.isTrusted;
   }
 }

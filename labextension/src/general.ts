@@ -6,6 +6,7 @@ import type { Actions } from './actions';
 import { showText } from './common/form';
 import { modelIcon } from './icons';
 import { CommandIDs, Section } from './ids';
+import { Loading } from './loading';
 import type { TritonPanel } from './panel';
 import { schemas } from './schemas';
 import { templateNotebook } from './template';
@@ -24,13 +25,11 @@ export function addGeneralCommands(
     panel.reveal(section);
   };
 
-  const whyNotLoad = (): string | null => {
-    if (!actions.current?.link) {
-      return trans.__('The notebook has no kernel');
-    }
-    // Its folder may hold a module of that name.
-    return actions.current.isTrusted ? null : trans.__('Trust the notebook first');
-  };
+  const loading = new Loading(
+    () => actions.current,
+    (why, again) => actions.loadFailed(why, again),
+    trans
+  );
 
   commands.addCommand(CommandIDs.showPanel, {
     label: trans.__('Show Panel'),
@@ -64,15 +63,9 @@ export function addGeneralCommands(
     label: trans.__('Load Extension in Kernel'),
     icon: modelIcon,
     describedBy: described.none,
-    caption: () => whyNotLoad() ?? trans.__('Run "%load_ext workbench" in the kernel'),
-    isEnabled: () => whyNotLoad() === null,
-    execute: async () => {
-      try {
-        await actions.current!.link!.load();
-      } catch (error) {
-        actions.loadFailed((error as Error).message);
-      }
-    }
+    caption: () => loading.whyNot() ?? trans.__('Run "%load_ext workbench" in the kernel'),
+    isEnabled: () => loading.whyNot() === null,
+    execute: () => loading.load()
   });
   commands.addCommand(CommandIDs.goToBlock, {
     label: trans.__('Go to Line'),

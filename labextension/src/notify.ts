@@ -3,6 +3,7 @@ import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import { showText } from './common/form';
+import { Crashes } from './crashes';
 import type { Followed, Follower } from './follow';
 import { CommandIDs } from './ids';
 import type { ErrorData, ShmData } from './protocol';
@@ -55,30 +56,22 @@ export class Notifier {
 
   /** Something failed; the message stays until it is closed. */
   failed(message: string, error: ErrorData | null = null): void {
-    const { trans } = this;
-    const action =
-      error && error.line !== null
-        ? {
-            label: trans.__('Go to Line'),
-            callback: () =>
-              this._run(CommandIDs.goToLine, { model: error.model, line: error.line!, cell: error.cell })
-          }
-        : this._showLogs();
-    Notification.error(message, { autoClose: false, actions: [action] });
+    Notification.error(message, { autoClose: false, actions: [this._showCause(error)] });
   }
 
-  /** The extension could not be loaded in a kernel; it stays until it is closed. */
-  loadFailed(message: string): void {
+  /** The extension could not be loaded in a kernel; it stays until it is closed. `again` tries once more. */
+  loadFailed(message: string, again: (() => void) | null): void {
     const { trans } = this;
     Notification.error(trans.__('The extension could not be loaded. %1', message), {
       autoClose: false,
-      actions: [{ label: trans.__('Try Again'), callback: () => this._run(CommandIDs.load) }]
+      actions: again ? [{ label: trans.__('Try Again'), callback: again }] : []
     });
   }
 
   private _watch(followed: Followed): void {
     const told = new Set<string>();
-    followed.store.failed.connect((_, error) => this._onError(followed, error));
+    const crashes = new Crashes(Notification.manager, this.trans);
+    followed.store.failed.connect((_, error) => this._onError(followed, error, crashes));
     followed.store.jobChanged.connect((_, { error }) => {
       if (error) {
         followed.link?.said.heard(error.ename, error.evalue);
@@ -111,14 +104,14 @@ export class Notifier {
     }
   }
 
-  private _onError(followed: Followed, error: ErrorData): void {
+  private _onError(followed: Followed, error: ErrorData, crashes: Crashes): void {
     if (error.ename !== CRASH || !this._wants('crash')) {
       return;
     }
     const { link, store } = followed;
     const tell = () => {
       if (!link?.said.take(error.ename, error.evalue)) {
-        this.failed(error.evalue, error);
+        crashes.tell(error, this._showCause(error));
       }
     };
     if (link?.kernel.status === 'busy' || store.jobs.size) {
@@ -126,6 +119,14 @@ export class Notifier {
     } else {
       tell();
     }
+  }
+
+  private _showCause(error: ErrorData | null) {
+    if (!error || error.line === null) {
+      return this._showLogs();
+    }
+    const args = { model: error.model, line: error.line, cell: error.cell };
+    return { label: this.trans.__('Go to Line'), callback: () => this._run(CommandIDs.goToLine, args) };
   }
 
   private _showLogs() {

@@ -23,6 +23,13 @@ try:
 except Exception:
     pass
 {UNTIL}"""
+# Each crash starts a new process, so the next one can be sent at once.
+AGAIN_AND_AGAIN = """for _ in range(4):
+    try:
+        r = %triton infer fragile X=[7]
+    except Exception:
+        pass
+"""
 LEAKS = f"import os, time\n{UNTIL}    r = %triton infer keeper X=[1,2]\n"
 UNCAUGHT = "%triton infer fragile X=[7]"
 # As in an environment that lacks it.
@@ -33,6 +40,7 @@ class Missing:
             raise ModuleNotFoundError("No module named 'workbench'")
 sys.meta_path.insert(0, Missing())
 """
+FOCUS = "path => { jupyterapp.commands.execute('docmanager:open', { path }); }"
 IS_BUSY = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
 
 
@@ -83,6 +91,15 @@ def test_a_crash_of_a_job_is_told_once(lab: LabPage, panel: TritonPanel) -> None
     assert panel.notification("fragile died").count() == 1
 
 
+def test_crashes_in_a_loop_are_told_in_one_notification(lab: LabPage, panel: TritonPanel) -> None:
+    open_and_load(lab, panel, CRASHES, AGAIN_AND_AGAIN)
+    panel.wait_for_state("fragile", "ready")
+    lab.run(2)
+    toast = panel.notification("fragile died")
+    lab.wait(lambda: "4 crashes" in "".join(toast.all_inner_texts()), "all crashes to be told")
+    assert toast.count() == 1
+
+
 def test_kept_memory_is_told_while_a_cell_runs(lab: LabPage, panel: TritonPanel) -> None:
     open_and_load(lab, panel, KEEPER, LEAKS)
     lab.start(2)
@@ -103,5 +120,7 @@ def test_an_extension_that_cannot_be_loaded_can_be_tried_again(lab: LabPage, pan
     assert "ModuleNotFoundError" in toast.inner_text()
     assert actions(toast) == ["Try Again"]
     lab.run(1)
-    toast.get_by_role("button", name="Try Again").click()
+    lab.open_cells("value = 'never run'", name="other.ipynb", trusted=False)
+    toast.get_by_role("button", name="Try Again").click()  # where it failed, not where the focus is
+    lab.page.evaluate(FOCUS, "test.ipynb")
     panel.wait_for_status("Triton 0 ready")
