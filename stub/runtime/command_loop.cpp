@@ -7,19 +7,30 @@ namespace wb {
 
 void CommandLoop::Run() {
   liveness_.Start();
+  try {
+    Converse();
+  } catch (...) {
+    StopLiveness();
+    throw;
+  }
+  StopLiveness();
+  stub_->set_phase(Phase::kOver);
+}
+
+void CommandLoop::Converse() {
   for (;;) {
     Envelope command;
     {
       py::gil_scoped_release release;
       command = stub_->link().NextCommand();
     }
-    if (!Dispatch(&command)) break;
+    if (!Dispatch(&command)) return;
   }
-  {
-    py::gil_scoped_release release;
-    liveness_.Stop();
-  }
-  stub_->set_phase(Phase::kOver);
+}
+
+void CommandLoop::StopLiveness() {
+  py::gil_scoped_release release;
+  liveness_.Stop();
 }
 
 bool CommandLoop::Dispatch(Envelope* command) {

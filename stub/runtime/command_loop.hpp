@@ -13,9 +13,12 @@ class CommandLoop {
   explicit CommandLoop(Stub* stub) : stub_(stub), model_(stub), liveness_(stub), pushes_(stub) {}
 
   // Runs until the parent ends the conversation. Needs the GIL, which is released while waiting.
+  // If it throws, the loop must outlive the process: a thread of it may wait for a push for ever.
   void Run();
 
  private:
+  void Converse();
+  void StopLiveness();
   // False: the conversation is over.
   bool Dispatch(Envelope* command);
   bool AutoComplete(const Envelope& command);

@@ -113,10 +113,9 @@ int RunStub(Stub* stub) {
     RememberOutermostFrame();
     SettleInterpreter(uses_env);
     CreateBackendUtils(stub);
-    {
-      CommandLoop loop(stub);
-      loop.Run();
-    }
+    auto* loop = new CommandLoop(stub);  // stays if it throws
+    loop->Run();
+    delete loop;
     stub->pool()->Unlink();
     return kExitOk;
   } catch (const py::error_already_set& error) {

@@ -7,16 +7,19 @@ import gc
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import uuid
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.protocol import harness
-from tests.protocol.harness import ANSWER_TIMEOUT, StubKind, make_request, wait_for
+from tests.protocol.harness import ANSWER_TIMEOUT, Instance, StubKind, make_request, wait_for
 from tests.protocol.models import DECOUPLED, MANY_WAYS
 from workbench import _host
 
@@ -112,6 +115,45 @@ def test_close_ends_waits_and_calls(usual_kind: StubKind, tmp_path: Path) -> Non
             calls[0].send()
         stub.channel.close()
         assert not (Path("/dev/shm") / stub.channel.region_name).exists()
+
+
+_OWNERSHIP = 16  # bytes before each object (protocol.md §2.3)
+_DIE_WITH_A_LOCK = """
+import ctypes, mmap, os, sys
+with open(sys.argv[1], "r+b") as file:
+    region = mmap.mmap(file.fileno(), 0)
+mutex = ctypes.byref(ctypes.c_char.from_buffer(region), int(sys.argv[2]))
+os._exit(ctypes.CDLL(None).pthread_mutex_lock(mutex))
+"""
+
+
+def queue_mutex(stub: Instance, queue: str) -> int:
+    """Where in the region the lock of a queue lies, named as in the control block."""
+    layout = _host.layout(stub.kind.release)
+    control = _OWNERSHIP + int(stub.process.args[len(stub.kind.command) + 6])  # type: ignore[index,arg-type]
+    region = (Path("/dev/shm") / stub.channel.region_name).read_bytes()
+    at, size = layout["Control"]["fields"][queue]
+    handle = int.from_bytes(region[control + at : control + at + size], "little")
+    return _OWNERSHIP + handle + layout["Queue"]["fields"]["mutex"][0]
+
+
+def test_a_lock_whose_holder_died_ends_the_stub_in_order(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While another thread of it waits for a message that will never come."""
+    with harness.start(harness.our_stub("24.10"), tmp_path, MANY_WAYS) as stub:
+        file = Path("/dev/shm") / stub.channel.region_name
+        mutex = queue_mutex(stub, "parent_mq")
+        request = make_request(np.array([1.0], dtype=np.float32), request_id="busy")
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(stub.channel.execute, [request], ANSWER_TIMEOUT)
+            subprocess.run([sys.executable, "-c", _DIE_WITH_A_LOCK, file, str(mutex)], check=True)
+            with pytest.raises(_host.StubError):
+                answer.result()
+        assert stub.process.wait(ANSWER_TIMEOUT) == 1
+    said = capfd.readouterr().err
+    assert "cannot go on: a process died while it held a lock" in said
+    assert "terminate called" not in said
 
 
 def channel(**options: object) -> _host.Channel:
