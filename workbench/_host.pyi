@@ -171,6 +171,13 @@ class BlsCall:
     @property
     def inputs(self) -> list[OutputTensor]: ...
     @property
+    def form(self) -> bytes:
+        """Version, decoupled or not, parameters, requested outputs, and each input's name, datatype and
+        shape: calls of equal form are taken or refused alike."""
+    def request_for(self, model_name: str, model_version: int, requested_outputs: Sequence[str]) -> Request:
+        """The same request for the model that answers it, its inputs as they lie in the caller's region, made
+        on behalf of this call; parameters are left out."""
+    @property
     def trace_context(self) -> str: ...
     @property
     def span(self) -> int:

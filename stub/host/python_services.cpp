@@ -2,8 +2,10 @@
 
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "host/python_values.hpp"
 #include "protocol/error.hpp"
@@ -17,8 +19,61 @@ namespace {
 // What `_host.pyi` calls BlsCall.
 struct Call {
   std::shared_ptr<BlsCall> call;
-  OutputTensors inputs;
+  std::optional<OutputTensors> inputs;  // made when first asked for
+
+  const OutputTensors& Inputs() {
+    if (!inputs) inputs = ToOutputs(call->request().inputs);
+    return *inputs;
+  }
 };
+
+// All that decides whether a model may get the request, in one run of bytes: equal for equal calls only.
+py::bytes Form(const Call& self) {
+  const RequestValue& request = self.call->request();
+  std::string form;
+  const auto number = [&form](std::uint64_t value) {
+    form.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  const auto text = [&](const std::string& value) {
+    number(value.size());
+    form += value;
+  };
+  number(static_cast<std::uint64_t>(request.model_version));
+  number(self.call->decoupled() ? 1 : 0);
+  text(request.parameters);
+  number(request.requested_outputs.size());
+  for (const std::string& name : request.requested_outputs) text(name);
+  for (const TensorValue& input : request.inputs) {
+    text(input.name);
+    number(static_cast<std::uint64_t>(input.dtype));
+    number(input.dims.size());
+    for (const std::int64_t dim : input.dims) number(static_cast<std::uint64_t>(dim));
+  }
+  return py::bytes(form);
+}
+
+// The same request for the model that is to answer it. Its inputs are read where they lie, in the caller's
+// region.
+std::shared_ptr<Request> RequestFor(const Call& self, std::string model_name, std::int64_t model_version,
+                                    std::vector<std::string> requested_outputs) {
+  const RequestValue& asked = self.call->request();
+  RequestValue value;
+  for (TensorValue input : asked.inputs) {
+    input.owner = std::exchange(input.block, nullptr);
+    value.inputs.push_back(std::move(input));
+  }
+  value.requested_outputs = std::move(requested_outputs);
+  value.id = asked.id;
+  value.correlation_id = asked.correlation_id;
+  value.flags = asked.flags;
+  value.timeout_us = asked.timeout_us;
+  value.model_name = std::move(model_name);
+  value.model_version = model_version;
+  value.trace.context = asked.trace.context;
+  auto request = std::make_shared<Request>();
+  request->pending = std::make_shared<Pending>(std::move(value), self.call->span());
+  return request;
+}
 
 struct MetricCall {
   std::string operation;
@@ -156,8 +211,7 @@ void PythonServices::Bls(std::shared_ptr<BlsCall> call) {
       problem = "calls to other models are not available here";
     } else {
       try {
-        auto inputs = call->request().inputs;
-        handler(Call{call, ToOutputs(std::move(inputs))});
+        handler(Call{call, std::nullopt});
         return;
       } catch (const py::error_already_set& error) {
         problem = Describe(error);
@@ -217,7 +271,10 @@ void BindServices(py::module_& module) {
       .def_property_readonly("parameters", [](const Call& self) { return self.call->request().parameters; })
       .def_property_readonly("requested_outputs",
                              [](const Call& self) { return self.call->request().requested_outputs; })
-      .def_property_readonly("inputs", [](const Call& self) { return self.inputs; })
+      .def_property_readonly("inputs", [](Call& self) { return self.Inputs(); })
+      .def_property_readonly("form", &Form)
+      .def("request_for", &RequestFor, py::arg("model_name"), py::arg("model_version"),
+           py::arg("requested_outputs"))
       .def_property_readonly("trace_context",
                              [](const Call& self) { return self.call->request().trace.context; })
       .def_property_readonly("span", [](const Call& self) { return self.call->span(); })

@@ -41,6 +41,64 @@ def test_a_live_model_answers(live: LiveTarget) -> None:
     assert define(live, call("child")).infer(X=[1, 2])["Y"].tolist() == [3.0, 5.0]
 
 
+TELLS = """
+text = repr([(r.request_id(), r.correlation_id(), r.flags(), r.timeout(), r.parameters(),
+              r.requested_output_names(), [(t.name(), t.as_numpy().tolist()) for t in r.inputs()])
+             for r in requests])
+return [pb_utils.InferenceResponse([pb_utils.Tensor("TEXT", np.array([text], dtype=np.object_))])]
+"""
+
+
+def test_calls_of_one_form_bring_what_each_of_them_says(live: LiveTarget, printed: list[str]) -> None:
+    """The second of a form takes a shorter way through the session."""
+    live.define("child", source(TELLS), ["X:FP32[-1]"], ["TEXT:BYTES[1]"])
+    model = define(
+        live,
+        "for i in [1, 2, 3, 2]:\n"
+        "    q = pb_utils.InferenceRequest(model_name='child', requested_output_names=['TEXT'],"
+        " request_id=f'r{i}', correlation_id=i, flags=i, timeout=i,"
+        " parameters={'i': i} if i == 3 else {},"
+        " inputs=[pb_utils.Tensor('X', np.array([i] * (2 if i == 2 else 1), dtype=np.float32))])\n"
+        "    for t in q.exec().output_tensors(): print(t.as_numpy()[0].decode())\n" + ECHO,
+    )
+    for _ in range(2):
+        printed.clear()
+        model.infer(X=[1, 2])
+        assert printed == [
+            "m: [('r1', 1, 1, 1, '{}', {'TEXT'}, [('X', [1.0])])]",
+            "m: [('r2', 2, 2, 2, '{}', {'TEXT'}, [('X', [2.0, 2.0])])]",
+            "m: [('r3', 3, 3, 3, '{\"i\":3}', {'TEXT'}, [('X', [3.0])])]",
+            "m: [('r2', 2, 2, 2, '{}', {'TEXT'}, [('X', [2.0, 2.0])])]",
+        ]
+
+
+def test_a_form_that_was_taken_is_refused_by_another_model_of_the_name(live: LiveTarget) -> None:
+    define(live, DOUBLE, name="child")
+    model = define(live, call("child"))
+    for _ in range(2):
+        assert model.infer(X=[1, 2])["Y"].tolist() == [3.0, 5.0]
+    live.define("child", source(ECHO), ["X:INT32[2]"], ["Y:INT32[2]"])
+    assert "data-type is 'FP32'" in refusal(model)
+    define(live, ECHO, name="child")
+    assert model.infer(X=[1, 2])["Y"].tolist() == [2.0, 3.0]
+
+
+def test_an_input_of_another_shape_inside_is_shaped_each_time(live: LiveTarget) -> None:
+    text = """
+    name: "child"
+    input [{ name: "X" data_type: TYPE_FP32 dims: [ 2 ] reshape: { shape: [ 1, 2 ] } }]
+    output [{ name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }]
+    """
+    live.define(
+        "child",
+        source("return [reply(r, np.array(take(r).shape, np.float32)) for r in requests]"),
+        config=text,
+    )
+    model = define(live, call("child"))
+    for _ in range(3):
+        assert model.infer(X=[1, 2])["Y"].tolist() == [2.0, 3.0]
+
+
 def test_a_chain_of_three(live: LiveTarget) -> None:
     define(live, DOUBLE, name="c")
     define(live, call("c"), name="b")

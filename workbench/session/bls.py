@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from workbench import _host
 from workbench.errors import BlsDeadlockError, InputError, ModelExecutionError, WorkbenchError
 from workbench.session import mocks
-from workbench.session.calls import SLICE, PendingCall, execute
+from workbench.session.calls import SLICE, PendingCall, execute, execute_alone
 from workbench.session.ensemble import EnsembleRevision, RequestMeta
 from workbench.session.failures import ERROR_CODES
 from workbench.session.logs import LogRecord, LogRing
@@ -33,6 +33,7 @@ __all__ = ["BlsRouter", "Mock"]
 
 INTERNAL = 1
 _NONE = ("", "{}")  # no parameters
+_MOST_FORMS = 64  # remembered of one model; one with inputs of any length has no end of them
 
 
 class _Refused(Exception):  # noqa: N818 - carries an answer
@@ -115,6 +116,12 @@ class BlsRouter:
     # -- a live model --------------------------------------------------------------------------------------
 
     def _call_live(self, caller: Instance, call: _host.BlsCall, target: Revision | EnsembleRevision) -> None:
+        if isinstance(target, Revision) and (outputs := target.checked_calls.get(call.form)) is not None:
+            request = call.request_for(target.config.name, target.plan.entry.version, outputs)
+            with PendingCall(caller, target) as pending:
+                execute_alone(request, target, pending)
+                self._answer(call, request, target, pending)
+            return
         config = target.config
         if call.model_version not in (-1, target.plan.entry.version):
             raise _not_ready(config.name)
@@ -151,14 +158,26 @@ class BlsRouter:
                 with target.awaiting():
                     self._stream(call, ticket, target, pending)
             else:
-                self._single(call, ticket, target, pending)
+                execute(ticket, target, pending)
+                self._answer(call, ticket.request, target, pending)
+        self._remember(call, target, outputs)
 
-    def _single(self, call: _host.BlsCall, ticket: Ticket, target: Revision, pending: PendingCall) -> None:
-        execute(ticket, target, pending)
+    @staticmethod
+    def _remember(call: _host.BlsCall, target: Revision, outputs: list[str]) -> None:
+        """A model calls in a loop: the next call of this form need not be taken apart in Python."""
+        plain = target.queue is None and not target.decoupled and call.parameters in _NONE
+        reshaped = any(spec.reshape is not None for spec in target.config.inputs)
+        if plain and not reshaped and len(target.checked_calls) < _MOST_FORMS:
+            target.checked_calls[call.form] = outputs
+
+    def _answer(
+        self, call: _host.BlsCall, request: _host.Request, target: Revision, pending: PendingCall
+    ) -> None:
+        """With the only response of a request that was executed."""
         response = None
         while response is None:
             try:
-                response = ticket.request.next_response(SLICE)
+                response = request.next_response(SLICE)
             except TimeoutError:
                 pending.check()  # answered later, through a response sender
                 continue

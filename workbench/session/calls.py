@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workbench.session.revision import Revision
     from workbench.session.ticket import Ticket
 
-__all__ = ["SLICE", "Caller", "PendingCall", "execute", "refuse_reschedule", "refused"]
+__all__ = ["SLICE", "Caller", "PendingCall", "execute", "execute_alone", "refuse_reschedule", "refused"]
 
 SLICE = 0.1  # how often a wait looks whether it still makes sense
 _CYCLE_SECONDS = 0.3  # a circle of waits this old does not open by itself
@@ -106,17 +106,24 @@ def execute(ticket: Ticket, target: Revision, call: PendingCall, timeout: float 
     """
     if target.queue is not None:
         target.queue.run(ticket, timeout, call)
-        return
+    else:
+        execute_alone(ticket.request, target, call, timeout)
+
+
+def execute_alone(
+    request: _host.Request, target: Revision, call: PendingCall, timeout: float | None = None
+) -> None:
+    """Execute a request as a batch of its own; the target has no queue. Otherwise as `execute`."""
     instance = call.take(timeout)
     instance.route.context = call.context
     try:
-        run_batch(target, instance, [ticket.request], timeout)
+        run_batch(target, instance, [request], timeout)
     finally:
         if not instance.lost:
             if call.context is not None and not target.decoupled:
                 instance.catch_up()
             target.give(instance)
-    refuse_reschedule(target, ticket.request)
+    refuse_reschedule(target, request)
 
 
 def refused(model: str, text: str, code: str, hint: str = "") -> ModelExecutionError:

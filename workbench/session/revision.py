@@ -53,6 +53,8 @@ class Revision:
         self.decoupled = plan.config.decoupled
         self.encoder = InputEncoder(plan.config)
         self.output_names = [spec.name for spec in plan.config.outputs]
+        #: Forms of calls by other models that were found to fit, and the outputs they get: see `BlsRouter`.
+        self.checked_calls: dict[bytes, list[str]] = {}
         self.failure: WorkbenchError | None = None
         #: Told when an instance has been replaced (None), or could not be (why).
         self.on_change: Callable[[WorkbenchError | None], None] = lambda error: None
@@ -164,6 +166,7 @@ class Revision:
         with self._lock:
             self.plan = replace(self.plan, entry=entry)
             self.entries.append(entry)
+            self.checked_calls.clear()  # they name a version
 
     def _all_busy(self, timeout: float | None) -> InferTimeout:
         count = len(self.instances)
