@@ -243,7 +243,7 @@ class TapRecord:
         """CLOCK_MONOTONIC."""
     @property
     def since_ns(self) -> int:
-        """request: when it was made."""
+        """request: when it was made; executed: when all of the batch lay in the region."""
     @property
     def model(self) -> str: ...
     @property

@@ -25,14 +25,17 @@ class TellExecuted {
     TapEvent event;
     event.kind = TapKind::kExecuted;
     event.span = batch_;
+    event.since = written_;
     tap_->Record(event);
   }
+  void Written() { written_ = MonotonicNow(); }
   TellExecuted(const TellExecuted&) = delete;
   TellExecuted& operator=(const TellExecuted&) = delete;
 
  private:
   Tap* tap_;
   std::uint64_t batch_;
+  std::int64_t written_ = 0;
 };
 
 }  // namespace
@@ -163,6 +166,7 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
   std::optional<TellExecuted> executed;
   executed.emplace(link_->tap().get(), batch->span);
   WriteBatch(batch.get());
+  executed->Written();
   const Handle message = Ask(&batch, Command::kExecuteResponse, deadline, interrupt);
 
   // Where every response is sent on its own, the answer carries none and leaves its count uninitialised.

@@ -21,7 +21,7 @@ std::int64_t MonotonicNow();
 enum class TapKind : std::uint8_t {
   kRequest,   // a request went to its stub. other: its batch; since: when it was made
   kResponse,  // a response to it, or its end without one
-  kExecuted,  // the stub answered a batch
+  kExecuted,  // the stub answered a batch. since: when all of it lay in the region
   kCall,      // a model called another. parent: the batch it was executing
   kReply,     // a response to a call, or what ended something begun
   kBegin,     // something of the session itself begins: an ensemble's request

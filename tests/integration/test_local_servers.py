@@ -69,6 +69,9 @@ def test_a_server_from_its_start_to_its_end(notebook: Notebook) -> None:
     assert repr(replayed) == "Replay scale: 1 request, 1 equal"
     bench = notebook.run("%triton bench scale --on local --n 5 --warmup 1 --concurrency 2")
     assert repr(bench) == "Bench scale: 5 requests answered, 1 before them to warm up, 2 at a time"
+    stages = notebook.run("%triton bench scale --on local --n 20 --profile").stages
+    assert list(stages) == ["on the way", "queue", "copy in", "execute", "copy out"]
+    assert min(stages.values()) > 0  # of the server's statistics, each of them
 
     pid = servers.find_local().process.pid
     assert pid is not None

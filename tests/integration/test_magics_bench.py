@@ -9,7 +9,7 @@ import pytest
 from tests.support.live import define
 from tests.support.notebook import CELL, Notebook
 from workbench import api
-from workbench.errors import InputError, ModelExecutionError, WorkbenchUsageError
+from workbench.errors import InputError, ModelExecutionError, WorkbenchError, WorkbenchUsageError
 from workbench.targets.live import LiveTarget
 
 QUIET = CELL.replace('print("serving")', "pass")
@@ -70,3 +70,36 @@ def test_numbers_too_small(notebook: Notebook, option: str) -> None:
     notebook.run(QUIET)
     with pytest.raises(WorkbenchUsageError, match="or more; got"):
         notebook.run(f"%triton bench add_sub {INPUTS} {option}")
+
+
+SLEEPS = "time.sleep(0.02)\nreturn [reply(r, take(r)) for r in requests]"
+
+
+def test_a_profile_tells_where_the_time_goes(live: LiveTarget) -> None:
+    model = define(live, SLEEPS)
+    result = model.bench({"X": [1, 2]}, n=5, warmup=1, profile=True)
+    stages = dict(result.stages or {})
+    assert list(stages) == ["prepare", "queue", "copy in", "execute", "copy out"]
+    assert min(stages.values()) >= 0
+    assert sum(stages.values()) == pytest.approx(result.mean)
+    assert stages["execute"] >= 0.02 > stages["queue"]
+    rows = repr(result).splitlines()[1:]
+    assert [re.sub(r" {2,}.*", "", row.strip()) for row in rows] == list(stages)
+    # Two at a time at one instance: one of them waits for the other.
+    waited = model.bench({"X": [1, 2]}, n=6, warmup=0, concurrency=2, profile=True).stages
+    assert waited is not None
+    assert waited["queue"] >= 0.01
+
+
+def test_a_profile_of_more_requests_than_are_kept(live: LiveTarget) -> None:
+    model = define(live, "return [reply(r, take(r)) for r in requests]")
+    result = model.bench({"X": [1, 2]}, n=450, profile=True)
+    assert len(result.latencies) == 450
+    assert sum((result.stages or {}).values()) == pytest.approx(result.mean)
+
+
+def test_a_profile_needs_recorded_requests(live: LiveTarget) -> None:
+    model = define(live, SLEEPS)
+    live.workbench.recorder.enabled = False
+    with pytest.raises(WorkbenchError, match="are not recorded"):
+        model.bench({"X": [1, 2]}, n=1, profile=True)

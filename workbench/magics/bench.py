@@ -23,6 +23,7 @@ def _arguments(parser: Parser) -> None:
     add("--warmup", type=int, default=20, metavar="N", help="requests before them (20)")
     add("--concurrency", type=int, default=1, metavar="N", help="requests at a time (1)")
     add("--times", action="store_true", help="show the times; they differ from run to run")
+    add("--profile", action="store_true", help="show how the time divides into queue, copies and execute")
 
 
 def _bench(call: Call) -> BenchResult:
@@ -46,6 +47,7 @@ def _bench(call: Call) -> BenchResult:
         warmup=given.warmup,
         concurrency=given.concurrency,
         times=given.times,
+        profile=given.profile,
         **options,
     )
 

@@ -136,6 +136,7 @@ def _bench(call: Call, server: ServerTarget) -> BenchResult:
         warmup=given.warmup,
         concurrency=given.concurrency,
         times=given.times,
+        profile=given.profile,
         **options,
     )
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench import preview
+from workbench._host import next_span
 from workbench.errors import InputError, WorkbenchUsageError
+from workbench.session.stages import Sent, StageClock
 
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
@@ -24,12 +26,14 @@ _SHOWN = ("p50", "p90", "p99", "mean", "max")
 class BenchResult:
     """Latencies of the requests that were answered.
 
-    ``repr`` has no number that differs from run to run unless `times` is set; properties always have them.
+    ``repr`` has no number that differs from run to run unless `times` or `stages` is set; properties always
+    have them.
 
     Attributes:
         latencies: Seconds, one per request, in the order in which they ended.
         seconds: From the first request to the end of the last, warm-up not counted.
         previous: The measurement of the same model before this one, None if this is the first.
+        stages: Mean seconds by stage, if it was asked for; see `workbench.session.stages`.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class BenchResult:
         concurrency: int,
         times: bool = False,
         previous: BenchResult | None = None,
+        stages: Mapping[str, float] | None = None,
     ) -> None:
         self.model = model
         self.previous = previous
@@ -52,6 +57,7 @@ class BenchResult:
         self.warmup = warmup
         self.concurrency = concurrency
         self.times = times
+        self.stages = stages
 
     def percentile(self, percent: float) -> float:
         """Seconds within which this share of the requests was answered."""
@@ -89,8 +95,14 @@ class BenchResult:
         show(self)
 
     def _rows(self) -> list[list[str]]:
-        rows = [[name, _time(getattr(self, name))] for name in _SHOWN]
-        return [*rows, ["rate", f"{self.rate:.4g} requests/s"]]
+        rows: list[list[str]] = []
+        if self.times:
+            rows += [[name, _time(getattr(self, name))] for name in _SHOWN]
+            rows.append(["rate", f"{self.rate:.4g} requests/s"])
+        total = sum(self.stages.values()) if self.stages else 0.0
+        for name, seconds in (self.stages or {}).items():
+            rows.append([name, f"{_time(seconds)}  {seconds / total:.0%}"])
+        return rows
 
     def to_data(self) -> dict[str, Any]:
         """The figures, for JSON; times in seconds."""
@@ -102,6 +114,7 @@ class BenchResult:
             "concurrency": self.concurrency,
             **{name: getattr(self, name) for name in _SHOWN},
             "rate": self.rate,
+            **({"stages": dict(self.stages)} if self.stages else {}),
         }
 
     def __repr__(self) -> str:
@@ -110,11 +123,12 @@ class BenchResult:
             f"Bench {self.model}: {count} request{'' if count == 1 else 's'} answered, "
             f"{self.warmup} before them to warm up, {self.concurrency} at a time"
         )
-        return "\n".join([head, *(preview.columns(self._rows()) if self.times else [])])
+        rows = self._rows()
+        return "\n".join([head, *(preview.columns(rows) if rows else [])])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        text = repr(self)
-        html = preview.html_table(self._rows(), caption=text.split("\n", 1)[0]) if self.times else ""
+        text, rows = repr(self), self._rows()
+        html = preview.html_table(rows, caption=text.split("\n", 1)[0]) if rows else ""
         return preview.mimebundle(text, html)
 
 
@@ -126,6 +140,7 @@ def bench(
     warmup: int = 20,
     concurrency: int = 1,
     times: bool = False,
+    profile: bool = False,
     **options: Any,
 ) -> BenchResult:
     """Send the same request many times. Nothing of it is recorded for a replay.
@@ -137,10 +152,12 @@ def bench(
         warmup: Requests before them that do not.
         concurrency: Threads that send, each one request at a time.
         times: Whether the result's text has the times in it.
+        profile: Whether to tell how the time divides into stages, too.
         **options: As of `ModelHost.infer`.
 
     Raises:
         WorkbenchUsageError: a number is too small.
+        WorkbenchError: there are no stages to tell of.
         ModelExecutionError, InferTimeout, StubCrashedError: the first request that failed ends it.
     """
     for name, value, least in (("n", n, 1), ("warmup", warmup, 0), ("concurrency", concurrency, 1)):
@@ -148,10 +165,49 @@ def bench(
             raise WorkbenchUsageError(f"--{name} is a number, {least} or more; got {value}")
     if options.get("sequence") and n + warmup > 1 and options["sequence"][1]:
         raise InputError("a request that starts a sequence cannot be sent many times", hint="leave --seq out")
+    clock = host.stages() if profile else None
     with host.recorder.paused():
         for _ in range(warmup):
             host.infer(inputs, **options)
-    latencies: list[float] = []
+    sent: list[Sent] = []
+    seconds = 0.0
+    most = clock.most if clock else n
+    for done in range(0, n, most):
+        if clock:
+            clock.begin()
+        began = time.perf_counter()
+        answered = _send(host, inputs, options, min(most, n - done), concurrency, clock)
+        seconds += time.perf_counter() - began
+        if clock:
+            clock.end(answered)
+        sent += answered
+    previous = host.last_bench
+    if previous is not None:
+        previous.previous = None  # one before is kept, not all
+    host.last_bench = BenchResult(
+        host.name,
+        host.serving,
+        np.array([each.ended - each.began for each in sent]),
+        seconds,
+        warmup=warmup,
+        concurrency=concurrency,
+        times=times,
+        previous=previous,
+        stages=clock.means() if clock else None,
+    )
+    return host.last_bench
+
+
+def _send(
+    host: ModelHost,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    n: int,
+    concurrency: int,
+    clock: StageClock | None,
+) -> list[Sent]:
+    """So many requests, in the order in which they ended. The first failure is raised."""
+    sent: list[Sent] = []
     failures: list[BaseException] = []
     left = iter(range(n))
     lock = threading.Lock()
@@ -162,15 +218,16 @@ def bench(
                 with lock:
                     if next(left, None) is None:
                         return
+                span = next_span()
+                more = clock.options(span) if clock else {}
                 began = time.perf_counter()
                 try:
-                    host.infer(inputs, **options)
+                    host.infer(inputs, **options, **more)
                 except BaseException as error:  # raised by the caller
                     failures.append(error)
                     return
-                latencies.append(time.perf_counter() - began)
+                sent.append(Sent(span, began, time.perf_counter()))
 
-    began = time.perf_counter()
     if concurrency == 1:
         send()
     else:
@@ -189,23 +246,9 @@ def bench(
         except BaseException as error:  # Ctrl-C: no thread begins another request
             failures.append(error)
             raise
-    seconds = time.perf_counter() - began
     if failures:
         raise failures[0]
-    previous = host.last_bench
-    if previous is not None:
-        previous.previous = None  # one before is kept, not all
-    host.last_bench = BenchResult(
-        host.name,
-        host.serving,
-        np.array(latencies),
-        seconds,
-        warmup=warmup,
-        concurrency=concurrency,
-        times=times,
-        previous=previous,
-    )
-    return host.last_bench
+    return sent
 
 
 def _time(seconds: float) -> str:

@@ -25,6 +25,7 @@ from workbench.session.patching import check_patchable, patch
 from workbench.session.recorder import Recorder
 from workbench.session.request_runner import RequestRunner, SequenceMark, request_options
 from workbench.session.revision import Retired, Revision
+from workbench.session.stages import LiveStages
 from workbench.session.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -199,6 +200,17 @@ class ModelHost:
             each.join(timeout)
 
     # -- inference -----------------------------------------------------------------------------------------
+
+    def stages(self) -> LiveStages:
+        """A clock for the stages of requests. Raises WorkbenchError if they cannot be told."""
+        revision = self._serving()
+        if isinstance(revision, EnsembleRevision):
+            raise WorkbenchError(
+                f"{self.name} is an ensemble: its requests have no stages of their own",
+                hint=f"%triton trace {self.name} shows its steps",
+            )
+        assert revision.plan.services is not None
+        return LiveStages(revision.plan.services.tap)
 
     def infer(
         self,

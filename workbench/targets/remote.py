@@ -300,6 +300,15 @@ class ServerTarget:
         named = {"success": "success", "failure": "fail"}
         return {key: int(found.get(theirs, {}).get("count", 0)) for key, theirs in named.items()}
 
+    def durations(self, name: str) -> dict[str, int]:
+        """What requests of a model took since it was loaded, nanoseconds in all: ``queue``,
+        ``compute_input``, ``compute_infer``, ``compute_output``; and the ``count`` of those that went well.
+        """
+        found = self._of_model(name, lambda: self.client.statistics(name)).get("inference_stats", {})
+        stages = ("queue", "compute_input", "compute_infer", "compute_output")
+        spent = {stage: int(found.get(stage, {}).get("ns", 0)) for stage in stages}
+        return {**spent, "count": int(found.get("success", {}).get("count", 0))}
+
     def logs(self, name: str = "", count: int = 50, level: str = "verbose") -> LogText:
         """A server elsewhere keeps its log to itself. Raises WorkbenchUsageError."""
         raise WorkbenchUsageError(f"the log of {self.name} is on its machine", hint="look there")
