@@ -9,7 +9,6 @@ zero-length tensors, without an error, under NumPy 2.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -21,10 +20,10 @@ import sysconfig
 import tempfile
 import venv
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.cache import cache_folder, locked
 from workbench.errors import WorkbenchError
 
 #: release → (version of nvidia-pytriton, server version). Newest first: the first is the default.
@@ -73,8 +72,7 @@ class ServerInstall:
 
 def cache_dir() -> Path:
     """Folder of our servers: ``$XDG_CACHE_HOME`` (``~/.cache``) ``/triton-workbench/servers``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "triton-workbench" / "servers"
+    return cache_folder("servers")
 
 
 def libpython_dir() -> Path | None:
@@ -205,7 +203,7 @@ def install_server(
     place = _place(release, base)
     _check_machine(release)
     base.mkdir(parents=True, exist_ok=True)
-    with _lock(base / f".{place.name}.lock"):
+    with locked(base / f".{place.name}.lock"):
         installed = _at(place)
         if installed:
             return installed
@@ -325,10 +323,3 @@ def _pip(*arguments: str, python: Path | None = None) -> None:
             f"`{' '.join(arguments)}` failed: " + "\n  ".join(lines[-5:] or ["no output"]),
             hint="check the network and pip's settings (`pip config list`), then run the command again",
         )
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -6,7 +6,6 @@ kept in ``$XDG_CACHE_HOME/triton-workbench/stubs``, under a key made of the sour
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import json
@@ -16,13 +15,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from workbench.cache import cache_folder, locked
+from workbench.libpython import linked_libpython
 from workbench.server_errors import StubBuildError
 
 __all__ = ["NAME", "StubBuild", "build_stub", "built_stub", "stub_cache"]
@@ -61,8 +61,7 @@ class StubBuild:
 
 def stub_cache() -> Path:
     """Folder of built stubs: ``$XDG_CACHE_HOME`` (``~/.cache``) ``/triton-workbench/stubs``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "triton-workbench" / "stubs"
+    return cache_folder("stubs")
 
 
 def build_stub(python: Path, *, progress: Progress = lambda text: None, prebuilt: bool = True) -> StubBuild:
@@ -82,20 +81,21 @@ def build_stub(python: Path, *, progress: Progress = lambda text: None, prebuilt
     facts = _probe(python)
     library = _library(python, facts)
     installed = Path(str(resources.files("workbench").joinpath("bin").joinpath(NAME)))
-    if prebuilt and installed.is_file() and _linked_to(installed) == library:
+    if prebuilt and installed.is_file() and linked_libpython(installed)[1] == library:
         return StubBuild(installed, facts["minor"], library)
     sources = _sources()
     place = stub_cache() / f"{facts['minor']}-{_key(sources, facts)}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(place.parent / f".{place.name}.lock"):
+    with locked(place.parent / f".{place.name}.lock"):
         built = place / NAME
         if not built.is_file():
             progress(f"building the stub for python {facts['minor']}; this takes about a minute")
             _build(sources, python, place)
-    linked = _linked_to(built)
+    _, linked = linked_libpython(built)
     if linked != library:
         raise StubBuildError(
-            f"the stub was linked to {linked or 'no libpython'}, not to {library.name} of {python.name}"
+            f"the stub was linked to {linked or 'no libpython'}, not to {library.name} of {python.name}",
+            hint=f"the loader finds another library of that name first; remove {place} to build anew",
         )
     return StubBuild(built, facts["minor"], library)
 
@@ -224,20 +224,3 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise StubBuildError(f"the package {name} is not installed", hint=_EXTRA_HINT) from None
-
-
-def _linked_to(executable: Path) -> Path | None:
-    """The libpython that the loader takes for an executable; None if there is none."""
-    done = subprocess.run(["ldd", str(executable)], capture_output=True, text=True, check=False)  # noqa: S607
-    for line in done.stdout.splitlines():
-        name, arrow, rest = line.strip().partition(" => ")
-        if arrow and name.startswith("libpython") and rest.startswith("/"):
-            return Path(rest.rsplit(" (", 1)[0]).resolve()
-    return None
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from workbench.environments import Environment, ExecutionEnvironmentError
 from workbench.environments.activation import activated
 from workbench.launch.spawn import SpawnLauncher
+from workbench.libpython import linked_minor
 
 __all__ = ["environment_launcher"]
 
@@ -85,22 +84,3 @@ def _mismatch(environment: Environment, ours: str) -> ExecutionEnvironmentError:
         f"the execution environment has Python {environment.python}; {ours}",
         hint=f"workbench stub build --python {base}",
     )
-
-
-def linked_minor(executable: Path) -> str:
-    """``3.11`` for an executable linked to libpython3.11; "" for one linked to none."""
-    try:
-        done = subprocess.run(
-            ["ldd", str(executable)],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except OSError:
-        return ""
-    for line in done.stdout.splitlines():
-        name = line.strip().partition(" ")[0]
-        if name.startswith("libpython3."):
-            return name.removeprefix("libpython").partition(".so")[0].rstrip("m")
-    return ""
