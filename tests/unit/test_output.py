@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +60,38 @@ def test_captured_lines_go_nowhere_else(pipe: tuple[OutputReader, int]) -> None:
     reader.drain()
     assert (captured, lines) == (["stack"], ["after"])
     assert reader.tail() == ["after"]
+
+
+@pytest.mark.parametrize("act", ["drain", "close"])
+def test_who_writes_without_a_pause_holds_nobody_up(act: str) -> None:
+    """A thread of the model, or a process that it left behind."""
+    read, write = os.pipe()
+    reader = OutputReader(read, "test")
+    # Taking a line takes longer than writing one: the pipe is never empty.
+    reader.on_line = lambda line: time.sleep(1e-6)
+    writer = subprocess.Popen(["yes", "a line"], stdout=write)
+    os.close(write)
+    try:
+        time.sleep(0.2)
+        done = threading.Thread(target=getattr(reader, act), daemon=True)
+        done.start()
+        done.join(10.0)
+        assert not done.is_alive()
+        assert reader.tail(1) == ["a line"]
+    finally:
+        writer.kill()
+        writer.wait()
+        reader.close()
+
+
+def test_the_end_of_a_process_is_read_to_its_last_line() -> None:
+    read, write = os.pipe()
+    os.write(write, b"first\nlast")
+    os.close(write)
+    ended = OutputReader(read, "test")
+    ended.drain()
+    assert ended.tail() == ["first", "last"]
+    ended.close()
 
 
 def test_stub_messages_and_crash_dumps_are_not_output() -> None:

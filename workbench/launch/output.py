@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import sys
+import termios
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ __all__ = ["OutputReader"]
 
 _KEPT_LINES = 200
 _LINE_LIMIT = 16_384  # characters kept of a line that does not end
+_CHUNK = 65_536  # bytes of one read; all that a pipe holds unless somebody enlarged it
 
 
 class OutputReader:
@@ -46,11 +50,17 @@ class OutputReader:
         return kept[-count:] if count else []
 
     def drain(self) -> None:
-        """Hand over everything written up to now."""
+        """Hand over everything written up to now, and no more: a model, or a process that it left behind, may
+        write without a pause.
+        """
         # Under the lock: the thread may have taken lines out of the pipe that it has not handed over yet.
         with self._lock:
-            if self._fd >= 0 and self._ready.poll(0):
-                self._read()
+            events = self._ready.poll(0) if self._fd >= 0 else []
+            if events:
+                # Where nobody can write any more there is an end to come to.
+                left = sys.maxsize if events[0][1] & select.POLLHUP else _waiting(self._fd)
+                while left > 0 and (count := self._read(left)):
+                    left -= count
 
     @contextmanager
     def capture(self) -> Iterator[list[str]]:
@@ -71,7 +81,7 @@ class OutputReader:
         with self._lock:
             if self._fd < 0:
                 return
-            self._read()
+            self.drain()
             self._end_of_output()
             os.write(self._stop_w, b"x")
         if threading.current_thread() is not self._thread:
@@ -92,27 +102,29 @@ class OutputReader:
             events = dict(waiting.poll())
             if self._stop_r in events:
                 return
-            if not self._read():
+            self._read(_CHUNK)
+            if self._ended:
                 waiting.unregister(self._fd)  # only the stop is left to wait for
 
-    def _read(self) -> bool:
-        """Read what there is; False at the end of the output."""
+    def _read(self, most: int) -> int:
+        """Read once what there is, and hand over its lines; gives the number of bytes."""
         with self._lock:
-            while not self._ended and self._fd >= 0:
-                try:
-                    data = os.read(self._fd, 65_536)
-                except BlockingIOError:
-                    return True
-                if not data:
-                    self._end_of_output()
-                    break
-                *lines, self._partial = (self._partial + data).split(b"\n")
-                for line in lines:
-                    self._line(line)
-                if len(self._partial) > _LINE_LIMIT:
-                    self._line(self._partial)
-                    self._partial = b""
-            return False
+            if self._ended or self._fd < 0:
+                return 0
+            try:
+                data = os.read(self._fd, min(most, _CHUNK))
+            except BlockingIOError:
+                return 0
+            if not data:
+                self._end_of_output()
+                return 0
+            *lines, self._partial = (self._partial + data).split(b"\n")
+            for line in lines:
+                self._line(line)
+            if len(self._partial) > _LINE_LIMIT:
+                self._line(self._partial)
+                self._partial = b""
+            return len(data)
 
     def _end_of_output(self) -> None:
         self._ended = True
@@ -128,3 +140,8 @@ class OutputReader:
         self._kept.append(line)
         if self.on_line is not None:
             self.on_line(line)
+
+
+def _waiting(descriptor: int) -> int:
+    """Bytes that a pipe holds."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -9,77 +9,14 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from workbench._line import VARIABLE, Line, line_pair
+from workbench._line import VARIABLE, line_pair
 from workbench.errors import WorkbenchError
-from workbench.launch.output import OutputReader
+from workbench.launch.child import ChildProcess
 
-__all__ = ["BOOT", "SpawnLauncher", "SpawnedProcess", "cold_launcher", "nvidia_launcher"]
+__all__ = ["BOOT", "SpawnLauncher", "cold_launcher", "nvidia_launcher"]
 
 #: The program that a new interpreter runs to be our stub.
 BOOT = "from workbench._stub_boot import run; run()"
-
-
-class SpawnedProcess:
-    """A child process with its output on one pipe."""
-
-    def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None, *, with_line: bool
-    ) -> None:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        self.line: Line | None = None
-        theirs = None
-        environment = dict(env)
-        if with_line:
-            self.line, theirs = line_pair()
-            environment[VARIABLE] = str(theirs.fileno())
-        try:
-            self._process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                # One pipe for both keeps the order in which a model printed and warned.
-                stdout=write,
-                stderr=write,
-                env=environment,
-                cwd=cwd,
-                pass_fds=[theirs.fileno()] if theirs is not None else [],
-                # Ctrl-C in a terminal is for the kernel; what it means for the stub is the session's to
-                # decide.
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(read)
-            if self.line is not None:
-                self.line.close()
-            raise
-        finally:
-            os.close(write)
-            if theirs is not None:
-                theirs.close()
-        self.output = OutputReader(read, str(self._process.pid))
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def poll(self) -> int | None:
-        return self._process.poll()
-
-    def wait(self, timeout: float) -> int | None:
-        try:
-            return self._process.wait(max(timeout, 0.0))
-        except subprocess.TimeoutExpired:
-            return None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def send_signal(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def close(self) -> None:
-        self.output.close()
-        if self.line is not None:
-            self.line.close()
 
 
 class SpawnLauncher:
@@ -105,9 +42,36 @@ class SpawnLauncher:
 
     def start(
         self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
-    ) -> SpawnedProcess:
-        command = [*self.command, *arguments]
-        return SpawnedProcess(command, self.environment(env), cwd, with_line=self.stub == "own")
+    ) -> ChildProcess:
+        environment = self.environment(env)
+        line, theirs = line_pair() if self.stub == "own" else (None, None)
+        if theirs is not None:
+            environment[VARIABLE] = str(theirs.fileno())
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            process = subprocess.Popen(
+                [*self.command, *arguments],
+                stdin=subprocess.DEVNULL,
+                # One pipe for both keeps the order in which a model printed and warned.
+                stdout=write,
+                stderr=write,
+                env=environment,
+                cwd=cwd,
+                pass_fds=[theirs.fileno()] if theirs is not None else [],
+                # Ctrl-C in a terminal is for the kernel; what it means for the stub is the session's to
+                # decide.
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(read)
+            if line is not None:
+                line.close()
+            raise
+        finally:
+            os.close(write)
+            if theirs is not None:
+                theirs.close()
+        return ChildProcess(process, read, line)
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """All of a stub's environment, with what is added for it."""

@@ -187,7 +187,7 @@ class WarmLauncher:
             return None
         environment = {**ours, **env}
         server = self._usable(situation)
-        if server is None or server.hides(environment, folder):
+        if server is None or server.hides(environment, folder) or not self._take(server):
             return None
         try:
             return server.start(arguments, environment, folder)
@@ -208,13 +208,20 @@ class WarmLauncher:
                 self._old.append(server)
                 server.drain()
                 server = None
-            if server is None:
-                if self._building is None and self._hopeless != situation:
-                    self._request()
-            elif not server.forks:
-                self._server = None  # it becomes this stub: the next needs another
+            if server is None and self._building is None and self._hopeless != situation:
                 self._request()
             return server
+
+    def _take(self, server: WarmServer) -> bool:
+        """Make sure of a process that is good for one stub only: it becomes this one."""
+        if server.forks:
+            return True
+        with self._lock:
+            if self._server is not server:  # another thread was quicker
+                return False
+            self._server = None
+            self._request()  # the next stub needs another
+            return True
 
     # -- making one: in a thread, holding the lock only for moments ------------------------------------------
 

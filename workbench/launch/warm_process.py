@@ -1,4 +1,4 @@
-"""Stub processes that a warm process became, or forked."""
+"""Stub processes that a warm process forked."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import threading
 import time
 
 from workbench._line import Line
 from workbench.launch.output import OutputReader
 
-__all__ = ["ForkedProcess", "SpareProcess"]
+__all__ = ["ForkedProcess"]
 
 _UNKNOWN = 255  # the exit code of a stub whose warm process, which alone could know, died before it
 
@@ -83,36 +82,3 @@ class ForkedProcess:
             self._code = int.from_bytes(data, "little", signed=True)
         else:
             self._orphaned = True
-
-
-class SpareProcess:
-    """A stub that a warm process of ours became: a child of this process."""
-
-    def __init__(self, process: subprocess.Popen[bytes], output: int, line: Line) -> None:
-        """Take over the process, the read end of its output, and the line to it."""
-        self.line = line
-        self._process = process
-        self.output = OutputReader(output, str(process.pid))
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def poll(self) -> int | None:
-        return self._process.poll()
-
-    def wait(self, timeout: float) -> int | None:
-        try:
-            return self._process.wait(max(timeout, 0.0))
-        except subprocess.TimeoutExpired:
-            return None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def send_signal(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def close(self) -> None:
-        self.output.close()
-        self.line.close()

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from workbench._line import line_pair
 from workbench.launch.base import StubProcess, exit_reason
+from workbench.launch.child import ChildProcess
 from workbench.launch.spawn import BOOT
-from workbench.launch.warm_process import ForkedProcess, SpareProcess
+from workbench.launch.warm_process import ForkedProcess
 from workbench.launch.warm_situation import Situation, Surroundings
 
 __all__ = ["Report", "WarmServer", "WarmServerError"]
@@ -191,7 +192,7 @@ class WarmServer:
         os.close(pidfd)
         os.close(status_read)
         self._socket.close()
-        return SpareProcess(self._process, read, line)
+        return ChildProcess(self._process, read, line)  # it has become the stub
 
     def _changes(self, environment: Mapping[str, str]) -> dict[str, str | None]:
         changes: dict[str, str | None] = {name: None for name in self._environment if name not in environment}
