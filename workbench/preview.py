@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["columns", "format_bytes", "format_values", "html_notes", "html_table", "mimebundle"]
+__all__ = [
+    "columns",
+    "format_bytes",
+    "format_seconds",
+    "format_values",
+    "html_notes",
+    "html_table",
+    "mimebundle",
+]
 
 _VALUES = 8  # shown of a tensor
 _TEXT = 40  # characters shown of one string element
@@ -59,8 +67,19 @@ def format_bytes(count: int) -> str:
         if size < 1024 or unit == "TiB":
             break
         size /= 1024
-    text = f"{size:.3g}" if size < 1000 else f"{size:.0f}"
-    return f"{text} {unit}"
+    return f"{_three_digits(size)} {unit}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Three significant digits, in the unit that suits: ``1.23 ms``."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 0.9995:
+            return f"{_three_digits(seconds * factor)} {unit}"
+    return f"{_three_digits(seconds * 1e6)} us"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:

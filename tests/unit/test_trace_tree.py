@@ -14,10 +14,11 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from workbench import _host
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.lab.trace_topic import TracesTopic
+from workbench.preview import format_seconds
 from workbench.session.workbench import Workbench
 from workbench.trace.cut import cut_data
 from workbench.trace.span import Span, TensorInfo
-from workbench.trace.trace import Trace, duration
+from workbench.trace.trace import Trace
 from workbench.trace.tree import Forest
 from workbench.widgets.trace_view import TraceView
 
@@ -106,10 +107,11 @@ def test_times_are_shown_when_asked_for_only() -> None:
     trace = _trace(_call("m", 200, 300), end=2_500_000)
     assert "ms" not in repr(trace)
     assert repr(trace.with_times()).splitlines()[1].endswith("   2.5 ms")
-    assert [duration(each) for each in (0, 1_500, 2_000_000, 3_210_000_000)] == [
+    assert [format_seconds(each) for each in (0.0, 1.5e-6, 2e-3, 0.9996, 3.21)] == [
         "0 us",
         "1.5 us",
         "2 ms",
+        "1 s",
         "3.21 s",
     ]
 

@@ -97,11 +97,11 @@ class BenchResult:
     def _rows(self) -> list[list[str]]:
         rows: list[list[str]] = []
         if self.times:
-            rows += [[name, _time(getattr(self, name))] for name in _SHOWN]
+            rows += [[name, preview.format_seconds(getattr(self, name))] for name in _SHOWN]
             rows.append(["rate", f"{self.rate:.4g} requests/s"])
         total = sum(self.stages.values()) if self.stages else 0.0
         for name, seconds in (self.stages or {}).items():
-            rows.append([name, f"{_time(seconds)}  {seconds / total:.0%}"])
+            rows.append([name, f"{preview.format_seconds(seconds)}  {seconds / total:.0%}"])
         return rows
 
     def to_data(self) -> dict[str, Any]:
@@ -249,11 +249,3 @@ def _send(
     if failures:
         raise failures[0]
     return sent
-
-
-def _time(seconds: float) -> str:
-    """Three significant digits, in the unit that suits."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds:.0f} s"
-    return f"{seconds * 1e6:.3g} us"

@@ -62,7 +62,7 @@ def _add(span: Span, parent: str, track: int, tracks: _Tracks, events: list[dict
     data = span.to_data()
     del data["children"]
     event = {
-        "name": span.model if span.kind in ("request", *CALLS) else span.kind,
+        "name": span.title,
         "cat": span.kind,
         "pid": _PROCESS,
         "tid": track,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.trace.span import CALLS, Span
+from workbench.trace.span import Span
 from workbench.trace.trace import Trace
 
 __all__ = ["KEY", "decode", "encode"]
@@ -39,7 +39,7 @@ def _add(span: Span, parent: str, trace: Trace, spans: list[dict[str, Any]]) -> 
     made: dict[str, Any] = {
         "traceId": trace.id,
         "spanId": _span_id(span),
-        "name": span.model if span.kind in ("request", *CALLS) else span.kind,
+        "name": span.title,
         "kind": {"request": _SERVER, "bls": _CLIENT, "step": _CLIENT}.get(span.kind, _INTERNAL),
         "startTimeUnixNano": str(began),
         "endTimeUnixNano": str(began + span.duration_ns),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench import datatypes
+from workbench.tensor_spec import format_shape
 
 __all__ = ["CALLS", "Span", "TensorInfo"]
 
@@ -31,8 +32,8 @@ class TensorInfo:
 
     @property
     def type_text(self) -> str:
-        """``FP32[4]``"""
-        return f"{self.datatype}[{','.join(map(str, self.shape))}]"
+        """``FP32[4]``."""
+        return f"{self.datatype}{format_shape(self.shape)}"
 
     def to_data(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape), "bytes": self.bytes}
@@ -80,6 +81,11 @@ class Span:
     @property
     def end_ns(self) -> int:
         return self.start_ns + self.duration_ns
+
+    @property
+    def title(self) -> str:
+        """What other viewers call it: a request or a call by its model, a part of one by its kind."""
+        return self.model if self.kind in ("request", *CALLS) else self.kind
 
     @property
     def how_text(self) -> str:

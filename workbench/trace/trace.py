@@ -142,7 +142,14 @@ class Trace:
         rows: list[tuple[str, str, str, str]] = []
 
         def add(span: Span, first: str, further: str) -> None:
-            rows.append((first + span.model, span.how_text, span.signature, duration(span.duration_ns)))
+            rows.append(
+                (
+                    first + span.model,
+                    span.how_text,
+                    span.signature,
+                    preview.format_seconds(span.duration_ns / 1e9),
+                )
+            )
             calls = span.calls
             for each in calls:
                 last = each is calls[-1]
@@ -178,11 +185,3 @@ class Trace:
             notes.append(f"{len(rows) - _ROWS} more")
         table = preview.html_table(shown, head, caption=self._head())
         return preview.mimebundle(repr(self), "\n".join([table, *preview.html_notes(notes)]))
-
-
-def duration(ns: int) -> str:
-    """``1.23 ms``"""
-    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:.0f} {unit}"
-    return f"{ns / 1000:.3g} us"
