@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.metadata
 import shlex
@@ -43,7 +44,8 @@ def requirements_of(cell: str) -> list[str]:
     for line in cell.splitlines():
         parts = line.split("#", 1)[0].split(None, 2)
         if parts[:2] == ["%triton", "require"] and len(parts) == 3:
-            words += shlex.split(parts[2])
+            with contextlib.suppress(ValueError):  # a quote that is not closed: running the cell says so
+                words += shlex.split(parts[2])
     return words
 
 

@@ -104,3 +104,25 @@ def test_with_requests(notebook: Notebook, tmp_path: Path) -> None:
     again = notebook.run(f"%triton export add_sub {tmp_path}/again --with-requests")
     assert again.files == report.files
     assert contents(tmp_path / "again") == contents(tmp_path / "repo")
+
+
+def test_ctrl_c_while_files_are_moved_puts_back_what_was_there(
+    live: LiveTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = define(live, ECHO)
+    define(live, ECHO, name="n")
+    export_live(live.workbench, ["m"], tmp_path / "repo")
+    before = contents(tmp_path / "repo")
+    model.reload(source(ECHO + "  # edited"))
+    rename = Path.rename
+    for moment in ("m", "n"):  # the old one put aside; one in its place already
+
+        def interrupted(path: Path, target: Path, moment: str = moment) -> Path:
+            if path.name == moment and ".export-" in str(path):
+                raise KeyboardInterrupt
+            return rename(path, target)
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path, "rename", interrupted)
+            export_live(live.workbench, ["m", "n"], tmp_path / "repo", force=True)
+        assert contents(tmp_path / "repo") == before

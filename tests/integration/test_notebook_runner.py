@@ -149,3 +149,9 @@ def test_requirements(words: list[str], reasons: list[str]) -> None:
     from workbench.requirements import missing
 
     assert missing(words) == [each.format(numpy=numpy.__version__) for each in reasons]
+
+
+def test_a_requirement_that_cannot_be_read_is_left_to_the_cell() -> None:
+    from workbench.requirements import requirements_of
+
+    assert requirements_of("%triton require 'numpy>=2\n%triton require gpu") == ["gpu"]

@@ -15,6 +15,7 @@ from workbench import cancelling
 from workbench.changes import Changes
 from workbench.errors import Frame, ModelLoadError, WorkbenchError, WorkbenchUsageError
 from workbench.lab.channel import Channel, fit
+from workbench.lab.link import Link
 from workbench.lab.log_topic import LogTopic
 from workbench.lab.publisher import Publisher
 from workbench.lab.topics import Message, ModelsTopic, Topic
@@ -256,3 +257,15 @@ def test_features_name_topics_and_verbs() -> None:
     verbs = Verbs(None, ["models"])
     assert {"models", "reload", "replay", "replay_error", "export", "status"} <= set(verbs.features)
     assert verbs.do("list_features", {})["data"] == verbs.features
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "unsubscribe", "do", "cancel"])
+@pytest.mark.parametrize("body", [{}, {"topics": 3}, {"job": "1", "args": 3}, []])
+def test_a_message_that_cannot_be_read_changes_nothing(kind: str, body: Any) -> None:
+    comm = FakeComm()
+    with Workbench() as workbench:
+        link = Link(Channel(comm), None, workbench, "session")
+        link.greet({"v": [1]})
+        link.receive({"v": 1, "kind": kind, "body": body})
+        link.close()
+    assert [each["kind"] for each in comm.sent] == ["hello"]

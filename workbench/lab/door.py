@@ -36,7 +36,7 @@ class Door:
         def closed(_: Any) -> None:
             link.close()
             with self._lock:
-                self._links.remove(link)
+                self._links = [each for each in self._links if each is not link]
 
         comm.on_msg(lambda received: link.receive(received["content"].get("data")))
         comm.on_close(closed)

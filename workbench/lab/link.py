@@ -70,7 +70,7 @@ class Link:
             return
         try:
             handler(body)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, LookupError):
             _log.warning("a message of kind %s that cannot be read", data["kind"], exc_info=True)
 
     def close(self) -> None:

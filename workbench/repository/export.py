@@ -208,17 +208,17 @@ def _write_model(
 
 def _move_in(stage: Path, directory: Path) -> None:
     """Put everything into its place; if one thing cannot be, put back what was there."""
-    done: list[str] = []
+    names = sorted(each.name for each in stage.iterdir() if each.name[0] != ".")
     try:
-        for name in sorted(each.name for each in stage.iterdir() if each.name[0] != "."):
+        for name in names:
             place = directory / name
             if place.exists() or place.is_symlink():
                 place.rename(stage / f".old-{name}")
-            done.append(name)
             (stage / name).rename(place)
-    except OSError:
-        for name in done:
-            _remove(directory / name)
+    except BaseException:  # Ctrl-C too: the staging folder, with what was there, is about to be removed
+        for name in names:
+            if not (stage / name).exists():
+                _remove(directory / name)
             old = stage / f".old-{name}"
             if old.exists():
                 old.rename(directory / name)

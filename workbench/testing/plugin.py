@@ -46,6 +46,7 @@ def live_host(_live_session: LiveTarget) -> Iterator[LiveTarget]:
         _live_session.configs.clear()
         _live_session.files.clear()
         _live_session.folders.repositories.clear()
+        _live_session.folders.backends.clear()
 
 
 @pytest.fixture
