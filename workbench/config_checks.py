@@ -95,8 +95,6 @@ def _check_groups(name: str, message: Any) -> None:
                 f"{name}: an instance_group of KIND_CPU names gpus",
                 hint="write kind: KIND_GPU, or leave gpus out",
             )
-        if group.kind == pb.ModelInstanceGroup.KIND_GPU and not group.gpus:
-            group.gpus.append(0)
 
 
 def _check_batching(name: str, message: Any) -> None:

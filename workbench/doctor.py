@@ -189,7 +189,7 @@ def _lab() -> tuple[str, str, str]:
         except metadata.PackageNotFoundError:
             continue
     extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
-    here = any(extensions.glob("*triton*workbench*")) or any(extensions.glob("*workbench*"))
+    here = any(extensions.glob("*workbench*"))
     detail = ", ".join(versions) or "no Jupyter packages"
     return OK, f"{detail}; lab extension {'installed' if here else 'not installed'}", ""
 

@@ -6,8 +6,7 @@
     |- ModelConfigError                          config.pbtxt, a signature or a model name is wrong
     |- InputError                                a request does not fit the model's inputs
     |- ModelFailure                              the model's own code failed: .frames .cause .causes
-    |  |- ModelLoadError                         import, auto-complete or initialize; .serving: who still
-    answers
+    |  |- ModelLoadError                         import, auto-complete or initialize; .serving: who answers
     |  `- ModelExecutionError                    execute, or an error response; .request .responses .code
     |- StubCrashedError                          the process died: .reason .output .frames
     |- InferTimeout                              no answer in time: .frames: where the model was
@@ -236,6 +235,7 @@ class ModelFailure(WorkbenchError):  # noqa: N818 - the name users were promised
         frames: The traceback, outermost first; frames of the model itself have ``is_model`` set.
         cause: ``Type: text`` as the model raised it.
         causes: What it was raised from, the nearest first.
+        where: A line on where that was, under the message; "" for none.
     """
 
     def __init__(

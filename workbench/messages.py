@@ -183,6 +183,7 @@ class InferResponse(Mapping[str, Tensor]):
 
     @property
     def error(self) -> tuple[int, str] | None:
+        """(code, text) of an error response, else None."""
         return self.raw.error
 
     def __getitem__(self, name: str) -> Tensor:
@@ -310,9 +311,6 @@ class InferResult(Mapping[str, Tensor]):
         show(self)
 
     def __repr__(self) -> str:
-        return self._text()
-
-    def _text(self) -> str:
         count = len(self.responses)
         lines = [f"InferResult {self.model}: {count} response{'' if count == 1 else 's'}"]
         lines += preview.columns(self._table())
@@ -329,7 +327,7 @@ class InferResult(Mapping[str, Tensor]):
         return rows
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        text = self._text()
+        text = repr(self)
         table = self._table()
         head = _HEAD if len(self.responses) == 1 else ["response", *_HEAD]
         html = preview.html_table(table, head, caption=text.split("\n", 1)[0])

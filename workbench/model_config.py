@@ -286,14 +286,12 @@ def _named(message: Any, name: str) -> Any:
 
 def _complete(message: Any) -> None:
     """Defaults a server writes into a configuration before a model sees it (pb_utils contract §1.4, §7.1)."""
+    if not message.HasField("version_policy"):
+        message.version_policy.latest.num_versions = 1
     if message.platform == "ensemble":
-        if not message.HasField("version_policy"):
-            message.version_policy.latest.num_versions = 1
         return
     message.backend = message.backend or "python"
     message.default_model_filename = message.default_model_filename or "model.py"
-    if not message.HasField("version_policy"):
-        message.version_policy.latest.num_versions = 1
     message.optimization.input_pinned_memory.enable = _default_true(message, "input_pinned_memory")
     message.optimization.output_pinned_memory.enable = _default_true(message, "output_pinned_memory")
     if not message.instance_group:
@@ -303,6 +301,8 @@ def _complete(message: Any) -> None:
         group.count = group.count or 1
         if group.kind == pb.ModelInstanceGroup.KIND_AUTO:
             group.kind = pb.ModelInstanceGroup.KIND_GPU if group.gpus else pb.ModelInstanceGroup.KIND_CPU
+        if group.kind == pb.ModelInstanceGroup.KIND_GPU and not group.gpus:
+            group.gpus.append(0)
     if message.HasField("dynamic_batching") and message.max_batch_size:
         preferred = message.dynamic_batching.preferred_batch_size
         if not preferred:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import textwrap
@@ -332,3 +333,19 @@ def test_a_port_that_is_taken(live: LiveTarget) -> None:
         debugging.listen(live.workbench, "m", taken.getsockname()[1])
     assert str(caught.value).startswith("m cannot listen for an IDE: ")
     assert caught.value.hint == "%triton debug m --port auto"
+
+
+def test_no_request_has_a_time_limit_while_a_debugger_is_attached(live: LiveTarget) -> None:
+    model = define(live, "time.sleep(0.5)\nreturn [reply(r, x) for r in requests]")
+    live.workbench.debugger.attach("m", Attachment())
+    assert asyncio.run(model.ainfer(X=[1, 2], timeout=0.1))["Y"].tolist() == [1.0, 2.0]
+    assert model.trace(X=[1, 2], timeout=0.1).ok
+
+
+def test_a_traced_request_stops_at_a_breakpoint(live: LiveTarget, user: User) -> None:
+    model = live.define("m", CELL.format(stop="        breakpoint()"), ["X:FP32[2]"], ["Y:FP32[2]"])
+    live.workbench.debugger.attach("m", Attachment())
+    user.lines = ["scale = 5", "c"]
+    trace = model.trace(X=[1, 2])
+    assert trace.ok
+    assert "(Pdb)" in user.seen

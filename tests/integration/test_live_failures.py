@@ -24,6 +24,7 @@ from workbench.errors import (
     ModelLoadError,
     ShmExhausted,
     StubCrashedError,
+    WorkbenchError,
     WorkbenchUsageError,
 )
 from workbench.session.model import Model
@@ -380,3 +381,91 @@ def test_bad_definitions(live: LiveTarget) -> None:
     with pytest.raises(WorkbenchUsageError, match="shm-default-byte-size can't be smaller than 1 MiB"):
         define(live, ECHO, backend_config={"shm-default-byte-size": 1})
     assert not live.workbench.hosts
+
+
+@pytest.mark.parametrize("failure", [OSError(24, "Too many open files"), RuntimeError("odd")])
+def test_a_process_that_cannot_be_started_again_is_told(
+    live: LiveTarget, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    model = define(live, ECHO)
+    current = live.workbench.hosts["m"].current
+    assert current is not None
+    process = current.instances[0].process
+    assert process is not None
+
+    def start(*arguments: object, **options: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(current.plan.launcher, "start", start)
+    process.kill()
+    with pytest.raises(StubCrashedError, match="it did not come up again"):
+        model.infer(X=[1, 2])
+    assert model.state == "FAILED"
+    with pytest.raises(WorkbenchError, match=r"Too many open files|RuntimeError: odd"):
+        model.infer(X=[1, 2], timeout=5.0)
+
+
+def test_a_region_there_is_no_room_for(live: LiveTarget) -> None:
+    shm = os.statvfs("/dev/shm")
+    size = shm.f_blocks * shm.f_frsize + (1 << 30)
+    with pytest.raises(ShmExhausted, match=r"m needs .*iB, /dev/shm has .*iB free of") as caught:
+        define(live, ECHO, backend_config={"shm-default-byte-size": size})
+    assert "shm-default-byte-size" in caught.value.hint
+    assert live.workbench.model("m").error is not None
+
+
+LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (80 << 20, resource.RLIM_INFINITY))\n"
+
+
+def test_a_response_that_the_region_cannot_be_made_to_hold(live: LiveTarget) -> None:
+    # The stub itself says so, in an error response; the limit stands for a full /dev/shm.
+    zeros = "return [reply(r, np.zeros(int(take(r)[0]), np.float32)) for r in requests]"
+    model = live.define("m", source(LIMITED + zeros), ["X:FP32[1]"], ["Y:FP32[-1]"])
+    for send in (lambda: model.infer(X=[50 << 20]), lambda: model.infer_batch([{"X": [50 << 20]}])):
+        with pytest.raises(ShmExhausted, match=r"m needs .*iB, /dev/shm has .*\(File too large\)") as caught:
+            send()
+        assert "--shm-size" in caught.value.hint
+    assert len(model.infer(X=[3])["Y"]) == 3
+
+
+def test_a_model_that_met_a_full_region_in_its_own_code_is_shown_at_its_line(live: LiveTarget) -> None:
+    body = "requests[0].get_response_sender().send(reply(None, np.zeros(50 << 20, np.float32)), flags=1)"
+    model = live.define("m", source(LIMITED + body), ["X:FP32[2]"], ["Y:FP32[-1]"], decoupled=True)
+    error = failing(model)
+    assert "Failed to increase the shared memory pool size" in str(error)
+    assert error.frames[-1].line == line_of(model, "get_response_sender")
+    assert "--shm-size" in error.hint
+
+
+def test_a_stream_that_is_given_up_says_how_many_came(live: LiveTarget) -> None:
+    lost = (
+        "sender = requests[0].get_response_sender()\n"
+        "for i in range(3):\n    sender.send(reply(None, x + i))\n"
+    )
+    for name, ending, error, text in (
+        ("gone", "del sender", ModelExecutionError, "gone sent 3 responses but no final flag, and gave up"),
+        ("kept", "self.kept = sender", InferTimeout, "kept sent 3 responses but no final flag within 0.5 s"),
+    ):
+        model = define(live, lost + ending, name=name, decoupled=True)
+        seen = []
+        with pytest.raises(error, match=text):
+            for each in model.stream(X=[1, 2], timeout=0.5):
+                seen.append(each)
+        assert len(seen) == 3
+
+
+def test_an_unknown_release_is_told_of_a_model_with_an_environment_too(live: LiveTarget) -> None:
+    with pytest.raises(WorkbenchUsageError, match="unknown release 'nonsense'"):
+        define(
+            live,
+            ECHO,
+            parameters={"EXECUTION_ENV_PATH": sys.prefix},
+            backend_config={"release": "nonsense"},
+        )
+    assert not list(live.workbench.folder.iterdir())  # nor is its folder left
+
+
+@pytest.mark.parametrize("value", [None, float("inf"), "many", [1]])
+def test_a_setting_that_is_no_number(live: LiveTarget, value: object) -> None:
+    with pytest.raises(WorkbenchUsageError, match="shm-default-byte-size takes a number, got"):
+        define(live, ECHO, backend_config={"shm-default-byte-size": value})

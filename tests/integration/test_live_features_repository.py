@@ -9,6 +9,9 @@ import pytest
 
 from tests.support.live import ECHO, HEAD, source
 from workbench.errors import ModelConfigError, ModelExecutionError, ModelLoadError, ModelNotFound
+from workbench.model_config import ModelConfig
+from workbench.model_source import ModelSource
+from workbench.repository import write_entry
 from workbench.targets.live import LiveTarget
 
 CONFIG = """
@@ -219,3 +222,40 @@ def test_a_warm_up_that_fails_fails_the_load(live: LiveTarget, tmp_path: Path) -
 def test_bad_warm_up(live: LiveTarget, tmp_path: Path, config: str, message: str) -> None:
     with pytest.raises(ModelConfigError, match=message):
         live.define("m", model(tmp_path, "m", scaled(1), config=config))
+
+
+def test_files_that_are_no_utf8(live: LiveTarget, tmp_path: Path) -> None:
+    folder = model(tmp_path, "m", scaled(1))
+    file, config = folder / "1" / "model.py", folder / "config.pbtxt"
+    whole = file.read_text()
+    file.write_bytes((whole + "# grün\n").encode("latin-1"))
+    with pytest.raises(ModelLoadError, match=r"cannot read model\.py: not UTF-8 text"):
+        live.load_repository(tmp_path)
+    file.write_text(whole)
+    config.write_bytes((CONFIG + "# grün\n").encode("latin-1"))
+    for load in (lambda: live.load_repository(tmp_path), lambda: live.define("m", folder)):
+        with pytest.raises(ModelConfigError, match=r"cannot read config\.pbtxt: not UTF-8 text"):
+            load()
+
+
+@pytest.mark.parametrize("path", ["../x", "1", "1/model.py/x"])
+def test_a_file_with_no_place_leaves_nothing(tmp_path: Path, path: str) -> None:
+    config = ModelConfig.from_specs("m", ["X:FP32[2]"], ["Y:FP32[2]"])
+    with pytest.raises(ModelConfigError, match="the file path"):
+        write_entry(tmp_path, ModelSource(scaled(1)), config, files={path: b""})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.py", "./model.py", "config.pbtxt", "../x.py", "/x.py"])
+def test_a_file_beside_the_model_takes_nobodys_place(live: LiveTarget, name: str) -> None:
+    with pytest.raises(ModelConfigError, match="is no name for a file beside"):
+        live.set_file("m", name, ModelSource("x = 1\n"))
+
+
+def test_a_file_beside_a_model_of_another_name(live: LiveTarget) -> None:
+    config = CONFIG + 'default_model_filename: "other.py"'
+    live.define("m", scaled(2), config=config)
+    with pytest.raises(ModelConfigError, match="is no name for a file beside"):
+        live.set_file("m", "other.py", ModelSource("x = 1\n"))
+    assert live.set_file("m", "model.py", ModelSource("x = 1\n")) is not None
+    assert live.workbench.model("m").infer(X=[1, 2])["Y"].tolist() == [2.0, 4.0]

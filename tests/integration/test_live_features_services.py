@@ -11,7 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.live import ECHO, define, source
 from tests.support.notebook import Notebook
-from workbench.errors import InputError, ModelExecutionError, ModelNotFound, WorkbenchError
+from workbench.errors import (
+    InputError,
+    ModelExecutionError,
+    ModelNotFound,
+    WorkbenchError,
+    WorkbenchUsageError,
+)
 from workbench.model_config import ModelConfig
 from workbench.session.mocks import MockModel
 from workbench.targets.live import LiveTarget
@@ -302,3 +308,25 @@ def test_magics(notebook: Notebook) -> None:
         "# TYPE seen_a counter",
         'seen_a{model="a"} 2',
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bench child X=[1,2]",
+        "debug child",
+        "debug child X=[1,2]",
+        "debug child --port auto",
+        "infer child X=[1,2] --batch 2",
+        "infer child X=[1,2] --stream",
+        "lint child",
+        "replay child",
+        "shm child",
+        "trace child X=[1,2]",
+    ],
+)
+def test_what_a_mock_has_not_is_refused(notebook: Notebook, line: str) -> None:
+    notebook.run("%load_ext workbench")
+    notebook.run("%%triton mock child --in X:FP32[2] --out Y:FP32[2]\ndef infer(inputs): return {}")
+    with pytest.raises(WorkbenchUsageError, match="child is a mock"):
+        notebook.run(f"%triton {line}")

@@ -353,3 +353,16 @@ def test_two_sessions_do_not_disturb_each_other(live: LiveTarget) -> None:
         assert other.infer(X=[1, 2])["Y"][0] == -1
         assert model.infer(X=[1, 2])["Y"][0] == 1
     assert model.infer(X=[1, 2])["Y"][0] == 1
+
+
+def test_two_releases_of_nvidias_stub_in_one_session(
+    live: LiveTarget, triton_2410: object, triton_2407: object
+) -> None:
+    for release in ("24.10", "24.07"):
+        name = f"m{release[-2:]}"
+        settings = {"stub": "nvidia", "release": release}
+        model = define(live, ECHO, name=name, backend_config=settings)
+        assert model.infer(X=[1, 2])["Y"].tolist() == [1, 2]
+        current = live.workbench.hosts[name].current
+        assert current is not None
+        assert current.plan.launcher.release == release

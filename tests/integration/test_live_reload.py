@@ -91,3 +91,12 @@ def test_folders_of_replaced_revisions_go(live: LiveTarget) -> None:
         define(live, f"return [reply(r, x + {number}) for r in requests]")
     live.unload("m")
     assert list(live.workbench.folder.iterdir()) == []
+
+
+def test_settings_can_be_changed_by_a_reload(live: LiveTarget) -> None:
+    model = define(live, ECHO)
+    model.reload(backend_config={"shm-default-byte-size": 2 << 20})
+    assert model.shm().capacity == 2 << 20
+    assert model.infer(X=[1, 2])["Y"].tolist() == [1, 2]  # the signature is what it was
+    model.reload()
+    assert model.shm().capacity == 2 << 20

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from workbench.errors import ModelLoadError, WorkbenchUsageError
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.server_install import ServerInstall, ServerInstallError
 from workbench.targets import servers
+from workbench.targets.client import ServerClient
 from workbench.targets.local import LocalOptions, LocalTarget, server_backend_config
-from workbench.targets.process_server import ServerStartError
+from workbench.targets.process_server import ServerProcess, ServerStartError
 
 pytestmark = pytest.mark.server
 
@@ -206,9 +208,9 @@ def test_a_server_on_the_command_line(triton_2410: ServerInstall, repository: Pa
 
 
 def _free_port() -> int:
-    from workbench.targets.process_server import _free_ports
+    from workbench.targets.server_ports import free_ports
 
-    return _free_ports(1)[0]
+    return free_ports(1)[0]
 
 
 def test_the_quick_start_from_a_notebook(notebook: Notebook, tmp_path: Path) -> None:
@@ -221,3 +223,22 @@ def test_the_quick_start_from_a_notebook(notebook: Notebook, tmp_path: Path) -> 
     assert (answer.stdout, answer.returncode) == ("PASS\n", 0), answer.stderr
     there = notebook.run("%triton infer add_sub INPUT0=[1,2,3,4] INPUT1=[1,1,1,1] --on local")
     assert there["OUTPUT1"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("moment", ["spawn", "load"])
+def test_a_start_that_is_interrupted_leaves_no_server(
+    triton_2410: ServerInstall, repository: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    logs = set(Path(tempfile.gettempdir()).glob("wb-tritonserver-*"))
+    patched: object = ServerClient
+    name = "load"
+    if moment == "spawn":  # the guard has started, and has not yet said that the server has
+        patched, name = ServerProcess, "_guard_said"
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(patched, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LocalTarget("lab", triton_2410, options=LocalOptions(str(repository), stub="nvidia"))
+    assert set(Path(tempfile.gettempdir()).glob("wb-tritonserver-*")) == logs

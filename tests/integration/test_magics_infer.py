@@ -122,3 +122,13 @@ def test_full_shows_the_frames_of_libraries(notebook: Notebook, capsys: pytest.C
     assert not any("decoder.py" in each for each in short)
     assert any("decoder.py" in each for each in full)
     assert api.model("add_sub").state == "READY"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("-5", -5), ("+5", 5), ("+-5", "+-5"), ("5x", "5x"), ("true", True)]
+)
+def test_parameters_are_what_they_look_like(notebook: Notebook, text: str, value: object) -> None:
+    notebook.run(CELL)
+    notebook.run(f"%triton infer add_sub INPUT0=[1,2,3,4] INPUT1=[1,1,1,1] --param k={text}")
+    [record] = api.current().hosts["add_sub"].recorder.requests
+    assert record.options["parameters"] == {"k": value}

@@ -192,3 +192,17 @@ def test_recordings_pin_no_block_of_the_region(live: LiveTarget) -> None:
         model.infer(X=x)
     # Each answer takes 1 MiB; whatever is not free yet is the last one's.
     assert channel.capacity - channel.free_bytes < used + x.nbytes * 3
+
+
+def test_files_that_hold_no_requests(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.npz"
+    save_requests(whole, {"m": []})
+    with_one = tmp_path / "one.npy"
+    np.save(with_one, np.zeros(3))
+    damaged = bytearray(whole.read_bytes())
+    damaged[60:90] = bytes(30)
+    for data in (b"", b"text", with_one.read_bytes(), whole.read_bytes()[:40], bytes(damaged)):
+        file = tmp_path / "file"
+        file.write_bytes(data)
+        with pytest.raises(InputError, match="file holds no recorded requests"):
+            load_requests(file)

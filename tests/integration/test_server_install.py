@@ -246,8 +246,8 @@ class TestServerProcess:
         self, tmp_path: Path, triton_2410: ServerInstall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from workbench.targets import process_server
+        from workbench.targets.server_ports import free_ports
 
-        free_ports = process_server._free_ports
         with ServerProcess(tmp_path, triton_2410) as first:
             for taken in (first.http_port, first.grpc_port, first.metrics_port):
                 handed_out: list[list[int]] = []
@@ -260,7 +260,7 @@ class TestServerProcess:
                     log.append(chosen)
                     return chosen
 
-                monkeypatch.setattr(process_server, "_free_ports", ports)
+                monkeypatch.setattr(process_server, "free_ports", ports)
                 with ServerProcess(tmp_path, triton_2410) as second:
                     assert second.version == "2.51.0"
                 assert len(handed_out) == 2

@@ -549,6 +549,25 @@ def test_where_forking_is_unsafe_a_spare_process_becomes_the_stub(picky: WarmLau
     assert len(pids) == picky.warm_starts == 2
 
 
+def test_a_spare_process_is_kept_while_a_users_module_goes_first(
+    picky: WarmLauncher, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picky.preload("wb_good", "wb_threads")
+    assert picky.wait_ready(SECONDS)
+    assert picky._server is not None
+    pid = picky._server.pid
+    file = write("print(json.dumps(os.getpid()))")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wb_good.py").write_text("")
+    with load(picky, file):
+        pass
+    (tmp_path / "wb_good.py").unlink()
+    assert picky.wait_ready(SECONDS)
+    with load(picky, file) as stub:
+        assert stub.said() == pid
+    assert (picky.warm_starts, picky.cold_starts) == (1, 1)
+
+
 def test_an_installation_is_seen_by_the_next_start(picky: WarmLauncher, write: Write, packages: Path) -> None:
     picky.preload("wb_good")
     assert picky.wait_ready(SECONDS)
@@ -580,7 +599,7 @@ def test_only_installed_modules_are_imported_ahead(warm: WarmLauncher) -> None:
 
 
 def warmth(live: LiveTarget) -> WarmLauncher:
-    launcher = live.workbench._launchers["own"]
+    launcher = live.workbench._launchers["own", ""]
     assert isinstance(launcher, WarmLauncher)
     return launcher
 

@@ -26,6 +26,12 @@ def refused(spec: str, value: Any, max_batch: int = 0) -> str:
     return str(caught.value)
 
 
+def test_an_integer_beyond_64_bits_is_named_as_such() -> None:
+    with pytest.raises(InputError, match="X is INT64") as caught:
+        encoder("X:INT64[1]").encode({"X": [2**70]})
+    assert caught.value.hint == "64 bits hold no such integer"
+
+
 def test_an_array_that_fits_is_sent_as_it_is() -> None:
     array = np.arange(4, dtype=np.float32)
     [(name, number, shape, data)] = encoder("X:FP32[4]").encode({"X": array})

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from workbench.errors import ModelLoadError
 from workbench.model_source import ModelSource
+from workbench.text_files import read_text
 
-__all__ = ["source_from_cell", "source_from_object", "split_cell"]
+__all__ = ["source_from_cell", "source_from_object", "source_from_this_cell", "split_cell"]
 
 _THIS_CELL = re.compile(r"^\s*%triton\b[^\n]*$", re.MULTILINE)
 _CELL_FILE = re.compile(r"ipykernel_\d+|<ipython-input-|^<stdin>$|^<string>$")
@@ -59,11 +60,7 @@ def source_from_object(source: str | Path | type) -> ModelSource:
         ModelLoadError: a file cannot be read, or a class's source is not to be had.
     """
     if isinstance(source, Path):
-        try:
-            return ModelSource(source.read_text(encoding="utf-8"), source.name)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise ModelLoadError(f"cannot read {source.name}: {reason}") from None
+        return ModelSource(read_text(source, ModelLoadError), source.name)
     if isinstance(source, type):
         try:
             file = inspect.getsourcefile(source) or ""

@@ -8,6 +8,7 @@ import warnings
 
 from workbench.errors import Frame, ModelLoadError
 from workbench.model_source import ModelSource
+from workbench.session.failures import keeps
 
 __all__ = ["check_source", "check_syntax"]
 
@@ -31,7 +32,7 @@ def check_source(name: str, source: ModelSource, *, serving: str = "") -> None:
             check_syntax(name, each, serving=serving)
     if not any(_binds_model(node) for node in tree.body):
         raise ModelLoadError(
-            f"{name} has no class {_MODEL_CLASS}{_keeps(serving)}",
+            f"{name} has no class {_MODEL_CLASS}{keeps(serving)}",
             cause=f"AttributeError: module '1.model' has no attribute '{_MODEL_CLASS}'",
             serving=serving,
             hint=_class_hint(tree),
@@ -48,10 +49,6 @@ def check_syntax(name: str, source: ModelSource, *, serving: str = "") -> ast.Mo
         raise _syntax_error(name, source, error, serving) from None
 
 
-def _keeps(serving: str) -> str:
-    return f"; {serving} keeps serving" if serving else ""
-
-
 def _syntax_error(
     name: str, source: ModelSource, error: SyntaxError | ValueError, serving: str
 ) -> ModelLoadError:
@@ -63,7 +60,7 @@ def _syntax_error(
     if re.match(r"\s*[!%]", failing):
         hint = "a model is plain Python: no ! or % commands in it; put them in a cell of their own"
     return ModelLoadError(
-        f"{type(error).__name__}: {text} ({name}){_keeps(serving)}",
+        f"{type(error).__name__}: {text} ({name}){keeps(serving)}",
         cause=f"{type(error).__name__}: {text}",
         frames=frames,
         serving=serving,

@@ -109,7 +109,7 @@ def _decoupled(model: ModelTree, execute: Function) -> Iterator[Finding]:
             "request.get_response_sender().send(...)",
         )
         return
-    if not any(_may_be_final(model, node) for node in model.walk()):
+    if not any(_may_be_final(node) for node in model.walk()):
         yield Finding(
             execute.lineno,
             "W204",
@@ -118,7 +118,7 @@ def _decoupled(model: ModelTree, execute: Function) -> Iterator[Finding]:
         )
 
 
-def _may_be_final(model: ModelTree, node: ast.AST) -> bool:
+def _may_be_final(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute) and node.attr == _FINAL:
         return True
     if isinstance(node, ast.Name) and node.id == _FINAL:

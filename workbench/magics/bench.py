@@ -28,8 +28,7 @@ def _arguments(parser: Parser) -> None:
 
 def _bench(call: Call) -> BenchResult:
     given = call.arguments
-    workbench = call.target.workbench
-    host = workbench.hosts[workbench.model(given.name).name]
+    host = call.target.workbench.host(given.name)
     inputs, options = request_inputs(call), request_options(call)
     if not inputs and host.config.inputs:
         recorded = host.recorder.requests

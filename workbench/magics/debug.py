@@ -35,7 +35,7 @@ def _debug(call: Call) -> DebugInfo:
         )
     if given.port:
         return debugging.listen(workbench, given.name, _port(given.port), wait=given.wait)
-    workbench.model(given.name)
+    workbench.host(given.name)
     kernel = getattr(call.shell, "kernel", None)
     if kernel is not None and not kernel._allow_stdin:
         raise DebuggerError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def request_options(call: Call) -> dict[str, Any]:
         raise WorkbenchUsageError(f"--timeout is seconds, more than 0; got {given.timeout:g}")
     if given.parameters:
         words = pairs(given.parameters, "parameter", "--param priority=1")
-        options["parameters"] = {name: _parameter(call, name, text) for name, text in words.items()}
+        options["parameters"] = {name: _parameter(text) for name, text in words.items()}
     if given.seq:
         identity, _, marks = given.seq.partition(":")
         chosen = {each for each in marks.split(",") if each}
@@ -75,11 +76,11 @@ def request_options(call: Call) -> dict[str, Any]:
     return options
 
 
-def _parameter(call: Call, name: str, text: str) -> bool | int | str:
+def _parameter(text: str) -> bool | int | str:
     """``true`` and ``7`` as what they look like, everything else as text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    return int(text) if text.lstrip("+-").isdecimal() else text
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else text
 
 
 def _infer_arguments(parser: Parser) -> None:
@@ -98,6 +99,8 @@ def _infer(call: Call) -> InferResult | InferBatch:
         raise WorkbenchUsageError("--stream and --batch do not go together", hint="leave one of them out")
     if given.batch < 0:
         raise WorkbenchUsageError(f"--batch is a number of requests, 1 or more; got {given.batch}")
+    if given.batch or given.stream:
+        call.target.workbench.host(given.name)  # a mock takes one request at a time
     try:
         if given.batch:
             return model.infer_batch([inputs] * given.batch, **options)

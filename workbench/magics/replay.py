@@ -54,7 +54,6 @@ def _replay(call: Call) -> ReplayReport:
     rows = []
     try:
         for name, records in sorted(chosen.items()):
-            call.target.workbench.model(name)
             rows += _sent(call, name, records)
         report = ReplayReport(given.name or "", rows)
         if given.last_error:
@@ -72,7 +71,7 @@ def _replay(call: Call) -> ReplayReport:
 
 
 def _sent(call: Call, name: str, records: list[RecordedRequest]) -> list[Replayed]:
-    host, debugger = call.target.workbench.hosts[name], call.target.workbench.debugger
+    host, debugger = call.target.workbench.host(name), call.target.workbench.debugger
     limit = None if debugger.attached else call.arguments.timeout
     return debugger.attend(lambda: replay(host, records, timeout=limit))
 
@@ -92,10 +91,10 @@ def chosen_requests(call: Call) -> dict[str, list[RecordedRequest]]:
         if given.last_error:
             found = {name: [each for each in records if each.error][-1:] for name, records in found.items()}
     else:
-        names = [workbench.model(given.name).name] if given.name else sorted(workbench.hosts)
+        names = [given.name] if given.name else sorted(workbench.hosts)
         found = {}
         for name in names:
-            recorder = workbench.hosts[name].recorder
+            recorder = workbench.host(name).recorder
             last = [recorder.last_error] if recorder.last_error is not None else []
             found[name] = last if given.last_error else recorder.requests
     chosen = {name: records[-given.n :] for name, records in found.items() if records}

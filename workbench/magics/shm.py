@@ -47,11 +47,7 @@ def _shm(call: Call) -> Any:
         if given.leaks or given.watch or given.blocks:
             raise WorkbenchUsageError("shm needs a model's name here", hint="%triton shm NAME")
         return reports(call.target.workbench)
-    workbench = call.target.workbench
-    host = workbench.hosts.get(workbench.model(given.name).name)
-    if host is None:
-        raise WorkbenchUsageError(f"{given.name} is a mock: it has no shared memory", hint="%triton shm")
-    live = LiveShm(host, given.instance)
+    live = LiveShm(call.target.workbench.host(given.name), given.instance)
     if given.leaks:
         return _leaks(call, live)
     if given.watch:

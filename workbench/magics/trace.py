@@ -26,6 +26,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _trace(call: Call) -> Trace:
+    call.target.workbench.host(call.arguments.name)
     model = call.target.workbench.model(call.arguments.name)
     _check(call)
     return _deliver(call, model.trace(request_inputs(call), **request_options(call)))

@@ -11,8 +11,9 @@ from workbench.errors import ModelConfigError, ModelLoadError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
 from workbench.repository.versions import choose_version, versions_in
+from workbench.text_files import read_text
 
-__all__ = ["backend_folder", "open_entry", "remove_entry", "write_entry"]
+__all__ = ["backend_folder", "backend_source", "open_entry", "remove_entry", "write_entry"]
 
 
 def write_entry(
@@ -38,7 +39,8 @@ def write_entry(
         backend_dir: Of the Python-based backend that serves the model, which then has no file of its own.
 
     Raises:
-        ModelConfigError: a path leads out of the model's directory.
+        ModelConfigError: a path leads out of the model's directory, or two of them cannot be together;
+            nothing is left then.
     """
     for number in range(1, 1 << 30):
         revision = root / str(number)
@@ -48,20 +50,34 @@ def write_entry(
         except FileExistsError:
             continue
     entry = ModelEntry(config.name, revision / config.name, source, config, version, backend_dir=backend_dir)
+    try:
+        _write_files(entry, files or {})
+    except BaseException:
+        remove_entry(entry)
+        raise
+    return entry
+
+
+def _write_files(entry: ModelEntry, files: Mapping[str, bytes]) -> None:
+    source, config, version = entry.source, entry.config, entry.version
     entry.model_file.parent.mkdir(mode=0o700, parents=True)
     texts = {"config.pbtxt": config.to_text().encode()}
-    if backend_dir is None and not config.is_ensemble:
+    if entry.backend_dir is None and not config.is_ensemble:
         texts |= {f"{version}/{name}": each.text.encode() for name, each in source.siblings}
         texts[f"{version}/{config.filename}"] = source.text.encode()
-    for path, data in {**(files or {}), **texts}.items():
+    for path, data in {**files, **texts}.items():
         file = entry.path / path
         if not path or ".." in file.parts or not file.is_relative_to(entry.path):
             raise ModelConfigError(
                 f"{config.name}: the file path {path!r} leads out of the model's directory"
             )
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(file, data)
-    return entry
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(file, data)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise ModelConfigError(
+                f"{config.name}: the file path {path!r} is in the way of another, or in the place of a folder"
+            ) from None
 
 
 def open_entry(
@@ -81,14 +97,14 @@ def open_entry(
 
     Raises:
         ModelConfigError: config.pbtxt is wrong.
-        ModelLoadError: there is no version folder with the model's file in it.
+        ModelLoadError: there is no version folder with the model's file in it, or that cannot be read.
     """
     folder = folder.resolve()
     if config is None:
         text = folder / "config.pbtxt"
         # Without one the model has to declare itself, in auto_complete_config.
         config = (
-            ModelConfig.from_text(text.read_text(encoding="utf-8"), name=folder.name)
+            ModelConfig.from_text(read_text(text, ModelConfigError), name=folder.name)
             if text.is_file()
             else ModelConfig.from_specs(folder.name)
         )
@@ -105,9 +121,7 @@ def open_entry(
         )
     backend_dir = backend_folder(config, find_backend)
     if backend_dir is not None:
-        source = ModelSource(
-            (backend_dir / "model.py").read_text(encoding="utf-8"), f"{config.backend}/model.py"
-        )
+        source = backend_source(config, backend_dir)
         return ModelEntry(
             config.name, folder, source, config, chosen or 1, owned=False, backend_dir=backend_dir
         )
@@ -117,7 +131,7 @@ def open_entry(
             f"{folder.name} has no {chosen or '<version>'}/{config.filename}",
             hint=f"a model directory holds 1/{config.filename}",
         )
-    source = ModelSource(file.read_text(encoding="utf-8"), f"{chosen}/{config.filename}")
+    source = ModelSource(read_text(file, ModelLoadError), f"{chosen}/{config.filename}")
     return ModelEntry(config.name, folder, source, config, chosen, owned=False)
 
 
@@ -136,6 +150,11 @@ def backend_folder(config: ModelConfig, find_backend: Callable[[str], Path | Non
             hint='wb.register_backend("<folder with its model.py>"), or write backend: "python"',
         )
     return folder
+
+
+def backend_source(config: ModelConfig, folder: Path) -> ModelSource:
+    """The source of the Python-based backend in a folder. Raises ModelLoadError if it cannot be read."""
+    return ModelSource(read_text(folder / "model.py", ModelLoadError), f"{config.backend}/model.py")
 
 
 def remove_entry(entry: ModelEntry) -> None:

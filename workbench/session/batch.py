@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from workbench import preview
-from workbench.errors import InferTimeout, RequestInfo, WorkbenchUsageError
-from workbench.messages import InferResponse, InferResult
-from workbench.session import failures
+from workbench.errors import InferTimeout, WorkbenchUsageError
+from workbench.messages import InferResult
 from workbench.session.ensemble import EnsembleRevision
 from workbench.session.revision import Retired, Revision
-from workbench.session.running import run_batch
 from workbench.session.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -124,19 +121,10 @@ def _run(
     timeout: float | None,
 ) -> list[InferResult]:
     with revision.awaiting():
-        instance = revision.take(timeout)
-        instance.route.context = copy_context()
-        try:
-            run_batch(revision, instance, [each.request for each in tickets], timeout)
-        finally:
-            if not instance.lost:
-                if not revision.decoupled:
-                    instance.catch_up()
-                revision.give(instance)
+        instance = host.requests.execute_together(revision, tickets, timeout)
         results = []
         for number, (ticket, tuples) in enumerate(zip(tickets, encoded, strict=True), start=1):
             responses: list[Response] = []
-            info = RequestInfo(host.name, revision.encoder.describe(tuples), number, len(tickets))
             while True:
                 try:
                     response = ticket.request.next_response(timeout)
@@ -148,15 +136,7 @@ def _run(
                 if response is None:
                     break
                 if response.error is not None:
-                    code, text = response.error
-                    raise failures.execution_error(
-                        revision.plan.entry,
-                        code,
-                        text,
-                        info,
-                        [InferResponse(each) for each in responses],
-                        revision.plan.lines,
-                    )
+                    raise host.requests.error(revision, tuples, response, responses, (number, len(tickets)))
                 responses.append(response)
                 if not revision.decoupled:
                     break

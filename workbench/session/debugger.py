@@ -76,9 +76,6 @@ class Debugger:
         main = threading.current_thread() is threading.main_thread()
         if not self._attached or self._attending or not main:
             return work()
-        self._attending = True
-        for each in self._lines.instances:
-            self._welcome(each)
         token = object()
 
         def run() -> T:
@@ -87,6 +84,9 @@ class Debugger:
 
         worker = Worker(run, "workbench-debugged")
         try:
+            self._attending = True
+            for each in self._lines.instances:
+                self._welcome(each)
             worker.start()
             while not worker.wait(0.001):
                 self._answer()

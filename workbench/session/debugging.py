@@ -76,9 +76,9 @@ def debug(workbench: Workbench, name: str, *, on_error: bool = False) -> DebugIn
 
     Raises:
         ModelNotFound: there is no such model.
+        WorkbenchUsageError: it is a mock.
     """
-    workbench.model(name)
-    recorder = workbench.hosts[name].recorder
+    recorder = workbench.host(name).recorder
     last = recorder.requests[-1:]
     if not on_error and last and last[0] is recorder.last_error:
         with recorder.paused():
@@ -103,7 +103,8 @@ def send(
         again: It was sent before: it is not recorded a second time.
         **options: parameters, request_id, sequence.
     """
-    model, recorder, debugger = workbench.model(name), workbench.hosts[name].recorder, workbench.debugger
+    recorder, debugger = workbench.host(name).recorder, workbench.debugger
+    model = workbench.model(name)
     before = debugger.attached.get(name)
     debugger.attach(name, Attachment(on_error=True))
     what = "the last failed request, sent again," if again else "the request"
@@ -138,15 +139,13 @@ def listen(workbench: Workbench, name: str, port: int = 0, *, wait: bool = False
     Raises:
         DebuggerError: there is no debugpy, or the port is taken; or no IDE attached in ten minutes.
     """
-    workbench.model(name)
-    debugger = workbench.debugger
+    host, debugger = workbench.host(name), workbench.debugger
     port = debugger.listen(name, port)
     debugger.attach(name, Attachment())
     if wait:
         debugger.wait_client(name)
-    entry = workbench.hosts[name].entry
     text = f"an IDE {'has attached' if wait else 'may attach'} to {_LOOPBACK}:{port}"
-    return DebugInfo(name, text, port=port, folder=str(entry.code_file.parent))
+    return DebugInfo(name, text, port=port, folder=str(host.entry.code_file.parent))
 
 
 def stop(workbench: Workbench, name: str) -> DebugInfo:

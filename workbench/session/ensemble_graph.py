@@ -63,7 +63,6 @@ class EnsembleGraph:
         self.name = config.name
         self.inputs = [spec.name for spec in config.inputs]
         self.outputs = [spec.name for spec in config.outputs]
-        self._optional = {spec.name for spec in config.inputs if spec.optional}
         self.steps = _read_steps(config)
         self.writer: dict[str, Step] = {}
         self._check_tensors()

@@ -21,10 +21,15 @@ from workbench.model_source import ModelEntry
 from workbench.session.failure_details import make_frames, told
 
 __all__ = [
+    "ERROR_CODES",
+    "EXHAUSTED_HINT",
     "Witness",
     "cause_of",
+    "clean",
     "crashed",
     "execution_error",
+    "is_dump",
+    "keeps",
     "load_error",
     "make_frames",
     "parse_detail",
@@ -56,6 +61,9 @@ ERROR_CODES = (
     "CANCELLED",
 )
 
+#: What to do about a region that cannot grow.
+EXHAUSTED_HINT = "containers default to 64 MiB; raise --shm-size"
+
 _INTERNAL = 1
 _RETURN_HINTS = (
     ("Expected a list in the execute return", "end execute with: return [response for each request]"),
@@ -80,6 +88,7 @@ _RETURN_HINTS = (
         "Failed for execute the inference request. Model '",
         "load the model it calls first; %triton models lists them",
     ),
+    ("Failed to increase the shared memory pool size", EXHAUSTED_HINT),
     ("is using the decoupled mode", "answer with request.get_response_sender().send(...), and return None"),
 )
 

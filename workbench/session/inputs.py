@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from workbench._host import TensorTuple
     from workbench.model_config import ModelConfig
 
-__all__ = ["InputEncoder"]
+__all__ = ["InputEncoder", "split_options"]
+
+# What is given of a request besides its inputs; see `Model.infer`.
+_OPTIONS = frozenset({"timeout", "parameters", "request_id", "sequence"})
 
 
 class InputEncoder:
@@ -156,6 +159,15 @@ class InputEncoder:
             raise InputError(f"batch size {size} for {self.model}: a request needs at least 1")
 
 
+def split_options(
+    inputs: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs, some of which may be given by keyword among the options, and the options proper."""
+    proper = {name: value for name, value in options.items() if name in _OPTIONS}
+    more = {name: value for name, value in options.items() if name not in _OPTIONS}
+    return {**(inputs or {}), **more}, proper
+
+
 def _shape_hint(spec: TensorSpec, array: np.ndarray, max_batch_size: int) -> str:
     fixed = int(np.prod([dim for dim in spec.dims if dim > 0], dtype=np.int64))
     if -1 not in spec.dims and not max_batch_size and array.size == fixed:
@@ -188,12 +200,11 @@ def _convert(spec: TensorSpec, value: Any) -> np.ndarray:
     given = datatypes.of_numpy(array.dtype)
     if given is None or given is BYTES:
         what = "text" if array.dtype.kind in "SU" else f"{type(value).__name__} of {array.dtype}"
-        raise InputError(
-            f"{spec.name} is {spec.type_text}, got {what}",
-            hint="rows of different length make no tensor"
-            if array.dtype == object
-            else f"{spec.name} takes numbers",
-        )
+        hint = f"{spec.name} takes numbers"
+        if array.dtype == object:
+            # NumPy makes objects of rows of different length, and of integers beyond 64 bits.
+            hint = "64 bits hold no such integer" if weak else "rows of different length make no tensor"
+        raise InputError(f"{spec.name} is {spec.type_text}, got {what}", hint=hint)
     if given is spec.datatype and given is not BF16:
         # Equal but for byte order, perhaps.
         return array if array.dtype == spec.datatype.numpy else array.astype(spec.datatype.numpy)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench import _host
 from workbench._stub_boot import STACK_SIGNAL
@@ -20,6 +20,7 @@ from workbench.session import failures, regions
 from workbench.session.lines import Lines
 from workbench.session.logs import OutputRoute
 from workbench.session.settings import Settings
+from workbench.session.shm import exhausted
 
 if TYPE_CHECKING:
     from workbench._line import Message
@@ -67,6 +68,7 @@ class Instance:
 
         Raises:
             ModelLoadError: it did not start in ``stub-timeout-seconds``, or died.
+            ShmExhausted: there is no room for its region.
         """
         self.plan = plan
         self.spec = spec
@@ -81,30 +83,37 @@ class Instance:
         self.replaced = threading.Event()
         self.end = ""
         self.last_output: list[str] = []
-        settings, services = plan.settings, plan.services
+        services = plan.services
         self._metrics = services.metric_client(plan.config.name) if services else None
-        self.channel = _host.Channel(
-            name=name or spec.name,
-            release=settings.release,
-            region_name=settings.region_name(),
-            shm_default_byte_size=settings.shm_default_byte_size,
-            shm_growth_byte_size=settings.shm_growth_byte_size,
-            queue_size=settings.shm_message_queue_size,
-            thread_pool_size=settings.thread_pool_size,
-            decoupled=plan.config.decoupled,
-            uses_env=plan.uses_env,
-            on_log=self._log(services.log_handler(plan.config.name)) if services else None,
-            on_bls=services.bls_handler(self) if services else None,
-            on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,
-            on_control=services.control_handler() if services else None,
-            tap=services.tap if services else None,
-        )
+        self.channel = self._open_channel(name or spec.name)
         try:
             self._region_lock = regions.RegionLock(self.channel.region_name)
             self._launch()
         except BaseException:
             self.abort()
             raise
+
+    def _open_channel(self, name: str) -> _host.Channel:
+        plan, settings, services = self.plan, self.plan.settings, self.plan.services
+        try:
+            return _host.Channel(
+                name=name,
+                release=settings.release,
+                region_name=settings.region_name(),
+                shm_default_byte_size=settings.shm_default_byte_size,
+                shm_growth_byte_size=settings.shm_growth_byte_size,
+                queue_size=settings.shm_message_queue_size,
+                thread_pool_size=settings.thread_pool_size,
+                decoupled=plan.config.decoupled,
+                uses_env=plan.uses_env,
+                on_log=self._log(services.log_handler(plan.config.name)) if services else None,
+                on_bls=services.bls_handler(self) if services else None,
+                on_metric=services.metric_handler(self._metrics) if services and self._metrics else None,
+                on_control=services.control_handler() if services else None,
+                tap=services.tap if services else None,
+            )
+        except _host.PoolExhausted as error:
+            raise exhausted(plan.config.name, str(error), 0) from None
 
     def _launch(self) -> None:
         plan = self.plan
@@ -114,7 +123,15 @@ class Instance:
         )
         # The second asks our stub for the line of each call to another model: see call_site.hpp.
         env = {"TRITON_WORKBENCH_RELEASE": plan.settings.release, "TRITON_WORKBENCH_TRACE": "host"}
-        self.process = plan.launcher.start(arguments, env=env)
+        try:
+            self.process = plan.launcher.start(arguments, env=env)
+        except OSError as error:
+            raise ModelLoadError(
+                f"the process of {plan.entry.name} cannot be started: {error.strerror or error}"
+                f"{failures.keeps(plan.serving)}",
+                serving=plan.serving,
+                hint="%triton doctor looks at this machine's limits",
+            ) from None
         self.process.output.on_line = self._print
         plan.lines.join(self)
         with self._load_errors("while starting"):
@@ -161,7 +178,7 @@ class Instance:
         self.route.context = None
 
     @contextlib.contextmanager
-    def _load_errors(self, phase: str) -> Any:
+    def _load_errors(self, phase: str) -> Iterator[None]:
         """Turn the channel's errors while loading into one `ModelLoadError`."""
         entry, serving = self.plan.entry, self.plan.serving
         process = self.process

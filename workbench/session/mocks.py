@@ -11,7 +11,7 @@ from workbench import _host, datatypes, preview
 from workbench.errors import InputError, WorkbenchError
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
-from workbench.session.inputs import InputEncoder
+from workbench.session.inputs import InputEncoder, split_options
 from workbench.tensor_spec import TensorSpec
 
 __all__ = ["Mock", "MockModel", "PlainResponse", "answer", "to_array"]
@@ -86,13 +86,12 @@ class MockModel:
     def encode(self, outputs: Mapping[str, Any]) -> list[_host.TensorTuple]:
         """The outputs as tensors of the declared datatypes and shapes. Raises InputError."""
         if self._outputs is None:
-            return [_tensor(self.name, name, value) for name, value in outputs.items()]
+            return [_tensor(name, value) for name, value in outputs.items()]
         return self._outputs.encode(outputs)
 
     def infer(self, inputs: Mapping[str, Any] | None = None, /, **tensors: Any) -> InferResult:
         """Ask it as a model is asked. Options of a request (``timeout``, ``parameters`` ...) are ignored."""
-        options = ("timeout", "parameters", "request_id", "sequence")
-        given = {**(inputs or {}), **{name: each for name, each in tensors.items() if name not in options}}
+        given, _ = split_options(inputs, tensors)
         if self.config.inputs:
             arrays = {each[0]: to_array(each) for each in self._inputs.encode(given)}
         else:
@@ -132,7 +131,7 @@ def answer(
         if isinstance(mock, MockModel):
             tensors = mock.encode(outputs)
         else:
-            tensors = [_tensor(name, each, value) for each, value in outputs.items()]
+            tensors = [_tensor(each, value) for each, value in outputs.items()]
     except WorkbenchError as error:
         raise WorkbenchError(f"mock {name}: {error}", hint=error.hint) from None
     except Exception as error:
@@ -154,7 +153,7 @@ def to_array(tensor: _host.TensorTuple, *, raw_bf16: bool = False) -> np.ndarray
     return array.reshape(tuple(shape))
 
 
-def _tensor(model: str, name: str, value: Any) -> _host.TensorTuple:
+def _tensor(name: str, value: Any) -> _host.TensorTuple:
     """An output of undeclared type: as NumPy sees it."""
     array = np.asarray(value)
     datatype = datatypes.of_numpy(array.dtype)

@@ -12,7 +12,6 @@ from workbench import preview
 from workbench.errors import (
     InferTimeout,
     ModelExecutionError,
-    ModelNotFound,
     ShmExhausted,
     StubCrashedError,
     WorkbenchError,
@@ -20,6 +19,8 @@ from workbench.errors import (
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.session.asynchronous import Cancellation, in_thread, iterate_in_thread
+from workbench.session.inputs import split_options
+from workbench.session.model_host import ModelHost, not_loaded
 from workbench.session.model_table import HEAD, signature
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from workbench.session.batch import InferBatch
     from workbench.session.bench import BenchResult
     from workbench.session.log_view import LogView
-    from workbench.session.model_host import ModelHost
     from workbench.session.replay import ReplayReport
     from workbench.session.workbench import Workbench
     from workbench.shm_inspect.report import ShmReport
@@ -55,7 +55,7 @@ class Model:
     def _host(self) -> ModelHost:
         host = self._workbench.hosts.get(self.name)
         if host is None:
-            raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+            raise not_loaded(self.name)
         return host
 
     @property
@@ -115,7 +115,8 @@ class Model:
         Args:
             inputs: Values by input name; numbers, lists, arrays, anything with ``__dlpack__``.
             timeout: Seconds to wait, None for ever. A model stuck in ``execute`` is restarted when they are
-            over. parameters: Request parameters.
+                over.
+            parameters: Request parameters.
             request_id: What ``request.request_id()`` gives in the model.
             sequence: Correlation id, whether this starts the sequence, whether it ends it.
             **tensors: More inputs, by keyword.
@@ -161,6 +162,8 @@ class Model:
         **tensors: Any,
     ) -> InferResult:
         """`infer` for coroutines: any number may wait at once. Cancelling the task cancels the request."""
+        if self._workbench.debugger.attached:  # an IDE, perhaps: no time limit
+            timeout = None
         cancellation = Cancellation()
         work = partial(
             self._host.infer,
@@ -245,14 +248,15 @@ class Model:
             InputError: the inputs do not fit.
             WorkbenchError: recording is off.
         """
-        host = self._host
-        names = ("timeout", "parameters", "request_id", "sequence")
-        tensors = {name: each for name, each in options.items() if name not in names}
-        more = {name: each for name, each in options.items() if name in names}
-        given = {**(inputs or {}), **tensors}
-        return self._workbench.recorder.capture(
-            lambda span: host.infer(given, span=span, **more),
-            error=lambda caught: isinstance(caught, _TRACED),
+        host, recorder, debugger = self._host, self._workbench.recorder, self._workbench.debugger
+        given, more = split_options(inputs, options)
+        if debugger.attached:
+            more["timeout"] = None
+        return debugger.attend(
+            lambda: recorder.capture(
+                lambda span: host.infer(given, span=span, **more),
+                error=lambda caught: isinstance(caught, _TRACED),
+            )
         )
 
     def bench(self, inputs: Mapping[str, Any] | None = None, /, **options: Any) -> BenchResult:
@@ -338,7 +342,7 @@ class Model:
 
         data = model_data(self._workbench, self.name)
         if data is None:
-            raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+            raise not_loaded(self.name)
         return data
 
     def summary(self) -> list[str]:

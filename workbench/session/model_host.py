@@ -31,7 +31,7 @@ from workbench.session.warmup import warm_up
 if TYPE_CHECKING:
     from workbench.session.bench import BenchResult
 
-__all__ = ["ModelHost"]
+__all__ = ["ModelHost", "not_loaded", "nothing_declared"]
 
 _RETIRE_SECONDS = 60.0
 
@@ -160,10 +160,7 @@ class ModelHost:
             config = auto_complete(replace(plan, services=None), self._finish)
             plan = replace(plan, config=config, entry=replace(plan.entry, config=config))
         if plan.config.declares_nothing:
-            raise ModelConfigError(
-                f"{self.name} declares no inputs or outputs",
-                hint="add --in/--out, a %%triton config cell, or auto_complete_config",
-            )
+            raise nothing_declared(self.name)
         revision = Revision(plan)
         try:
             warm_up(revision)
@@ -301,7 +298,20 @@ class ModelHost:
                 frames=getattr(self.failure, "frames", ()),
                 hint="run its cell again once mended",
             )
-        raise ModelNotFound(f"{self.name} is not loaded", hint="run its %%triton model cell")
+        raise not_loaded(self.name)
+
+
+def not_loaded(name: str) -> ModelNotFound:
+    """The error for a name under which nothing serves."""
+    return ModelNotFound(f"{name} is not loaded", hint="run its %%triton model cell")
+
+
+def nothing_declared(name: str) -> ModelConfigError:
+    """The error for a model of which nobody says what it takes and gives."""
+    return ModelConfigError(
+        f"{name} declares no inputs or outputs",
+        hint="add --in/--out, a %%triton config cell, or auto_complete_config",
+    )
 
 
 def _discard(revision: Revision | EnsembleRevision) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["ReplayReport", "Replayed", "inputs_of", "load_requests", "replay", "save_requests"]
 
 _FORMAT = 1
+# What NumPy and the rest make of a file that is something else, or broken.
+_NO_RECORDS = (
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -274,7 +280,7 @@ def load_requests(path: Path) -> dict[str, list[RecordedRequest]]:
         InputError: there is no such file, or it is none of ours.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = json.loads(stored["requests"].tobytes())
             if head["format"] != _FORMAT:
                 raise InputError(
@@ -287,7 +293,7 @@ def load_requests(path: Path) -> dict[str, list[RecordedRequest]]:
             return found
     except OSError as error:
         raise InputError(f"cannot read {path.name}: {error.strerror or error}") from None
-    except (KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile):
+    except _NO_RECORDS:
         raise InputError(
             f"{path.name} holds no recorded requests", hint="%triton replay --save FILE writes such a file"
         ) from None

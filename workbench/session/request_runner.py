@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from workbench import _host
-from workbench.errors import InferTimeout, InputError, ModelExecutionError, RequestInfo
+from workbench.errors import InferTimeout, InputError, ModelExecutionError, RequestInfo, ShmExhausted
 from workbench.messages import InferResponse, InferResult, RawResponse
 from workbench.session import failures
 from workbench.session.asynchronous import Cancellation
@@ -18,6 +18,7 @@ from workbench.session.calls import refuse_reschedule
 from workbench.session.instance import Instance
 from workbench.session.revision import Revision
 from workbench.session.running import run_batch
+from workbench.session.shm import exhausted, is_exhaustion
 from workbench.session.ticket import SEQUENCE_END, SEQUENCE_START, Ticket
 
 if TYPE_CHECKING:
@@ -74,18 +75,20 @@ class RequestRunner:
 
         worker = threading.Thread(target=run, name=f"workbench-stream-{self._name}", daemon=True)
         finished = False
+        count = 0
         with revision.awaiting():
             worker.start()
             try:
                 while True:
-                    response = self._next(revision, request, timeout, outcome, worker, cancellation)
+                    response = self._next(revision, request, count, timeout, outcome, worker, cancellation)
                     if response is None:
                         finished = True
                         if request.abandoned:
-                            raise self._no_final_flag(revision, tuples, [])
+                            raise self._no_final_flag(revision, tuples, count)
                         return
                     if response.error is not None:
-                        raise self._error(revision, tuples, response, [])
+                        raise self.error(revision, tuples, response)
+                    count += 1
                     yield self.result(revision, [response], request_id)
             finally:
                 if not finished:
@@ -114,6 +117,7 @@ class RequestRunner:
         self,
         revision: Revision,
         request: _host.Request,
+        count: int,
         timeout: float | None,
         outcome: list[BaseException],
         worker: threading.Thread,
@@ -130,7 +134,7 @@ class RequestRunner:
                 response = request.next_response(left)
             except TimeoutError:
                 if end is not None and time.monotonic() >= end:
-                    raise self._no_final(revision, request, 0, timeout) from None
+                    raise self._no_final(revision, request, count, timeout) from None
                 continue
             except _host.StubNotHealthy:
                 worker.join(1.0)
@@ -197,14 +201,14 @@ class RequestRunner:
             if response.error is not None:
                 if instance is not None and decoupled:
                     instance.catch_up()
-                raise self._error(revision, tuples, response, responses)
+                raise self.error(revision, tuples, response, responses)
             responses.append(response)
             if not decoupled:
                 break
         if instance is not None and decoupled:
             instance.catch_up()
         if request.abandoned or not (responses or decoupled):
-            raise self._no_final_flag(revision, tuples, responses)
+            raise self._no_final_flag(revision, tuples, len(responses), responses)
         return responses
 
     def execute(self, revision: Revision, ticket: Ticket, timeout: float | None) -> Instance | None:
@@ -212,33 +216,52 @@ class RequestRunner:
         if revision.queue is not None:
             revision.queue.run(ticket, timeout)
             return None
+        instance = self.execute_together(revision, [ticket], timeout)
+        if ticket.request.rescheduled:
+            refuse_reschedule(revision, ticket.request)
+        return instance
+
+    def execute_together(
+        self, revision: Revision, tickets: Sequence[Ticket], timeout: float | None
+    ) -> Instance:
+        """Run requests as one batch on the next instance that is free, which is given back."""
         instance = revision.take(timeout)
         instance.route.context = copy_context()
         try:
-            run_batch(revision, instance, [ticket.request], timeout)
+            run_batch(revision, instance, [each.request for each in tickets], timeout)
         finally:
             if not instance.lost:
                 if not revision.decoupled:
                     instance.catch_up()
                 revision.give(instance)
-        if ticket.request.rescheduled:
-            refuse_reschedule(revision, ticket.request)
         return instance
 
-    def _error(
+    def error(
         self,
         revision: Revision,
         tuples: list[_host.TensorTuple],
         response: _host.Response,
-        before: list[_host.Response],
-    ) -> ModelExecutionError:
+        before: Sequence[_host.Response] = (),
+        place: tuple[int, int] = (1, 1),
+    ) -> ModelExecutionError | ShmExhausted:
+        """An error response as the exception that it becomes.
+
+        Args:
+            revision: What answered.
+            tuples: What was sent.
+            response: The error.
+            before: Responses that came before it.
+            place: Which request of how many it was, counted from 1.
+        """
         assert response.error is not None
         code, text = response.error
+        if is_exhaustion(text):
+            return exhausted(self._name, text, max(each.channel.capacity for each in revision.instances))
         return failures.execution_error(
             revision.plan.entry,
             code,
             text,
-            RequestInfo(self._name, revision.encoder.describe(tuples)),
+            RequestInfo(self._name, revision.encoder.describe(tuples), *place),
             [InferResponse(each) for each in before],
             revision.plan.lines,
         )
@@ -257,10 +280,14 @@ class RequestRunner:
         return InferTimeout(f"{self._name} {answered} {limit}", hint=hint)
 
     def _no_final_flag(
-        self, revision: Revision, tuples: list[_host.TensorTuple], responses: list[_host.Response]
+        self,
+        revision: Revision,
+        tuples: list[_host.TensorTuple],
+        count: int,
+        responses: Sequence[_host.Response] = (),
     ) -> ModelExecutionError:
         """The model let go of the request without ending it: a client of a server waits for ever."""
-        entry, count = revision.plan.entry, len(responses)
+        entry = revision.plan.entry
         line = entry.source.line_of("TritonPythonModel.execute")
         sent = (
             f"sent {count} response{'' if count == 1 else 's'} but no final flag"

@@ -240,7 +240,14 @@ class Revision:
                 self.on_change(None)
             else:
                 new.abort()
-        except WorkbenchError as error:
+        except Exception as caught:  # whatever it is, nobody may wait for this instance
+            error = (
+                caught
+                if isinstance(caught, WorkbenchError)
+                else WorkbenchError(
+                    f"{self.config.name} could not be started again: {type(caught).__name__}: {caught}"
+                )
+            )
             self.failure = error.alone()
             self._free.put(None)
             self.on_change(error)

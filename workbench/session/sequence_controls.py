@@ -125,8 +125,8 @@ class SequenceControls:
 
     def empty_request(self, like: Ticket, revision: Revision) -> _host.Request:
         """What fills a slot without a request: not ready, tensors of zeros."""
-        controls = {name for name, *_ in self.tensors(0, 0, ready=False)}
-        inputs = self.tensors("" if self.text_identity else 0, 0, ready=False)
+        inputs = self.tensors(0, 0, ready=False)
+        controls = {name for name, *_ in inputs}
         for name, number, shape, _ in like.inputs:
             if name in controls:
                 continue

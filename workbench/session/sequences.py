@@ -91,9 +91,9 @@ class SequenceScheduler:
         """An iterative sequence without an identity gets one: it is one request to its client."""
         if correlation_id or not self._iterative:
             return correlation_id, flags
-        return f"iteration-{next(self._identities)}" if self._controls.text_identity else next(
-            self._identities
-        ) | (1 << 62), flags | SEQUENCE_START
+        number = next(self._identities)
+        identity = f"iteration-{number}" if self._controls.text_identity else number | (1 << 62)
+        return identity, flags | SEQUENCE_START
 
     def controls(self, correlation_id: int | str, flags: int) -> list[_host.TensorTuple]:
         return self._controls.tensors(correlation_id, flags)

@@ -84,7 +84,7 @@ class Settings:
                 )
             try:
                 values[name] = known[name](value)
-            except ValueError:
+            except (ValueError, TypeError, OverflowError):
                 raise WorkbenchUsageError(f"{key} takes a number, got {value!r}") from None
         return replace(self, **values)
 

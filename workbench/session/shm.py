@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from workbench import preview
-from workbench.errors import ModelNotFound, ShmExhausted, WorkbenchUsageError
+from workbench import _host, preview
+from workbench.errors import ModelNotFound, ShmExhausted, WorkbenchError, WorkbenchUsageError
+from workbench.session.failures import EXHAUSTED_HINT, cause_of
 from workbench.session.regions import SHM
 from workbench.shm_inspect.region import RegionReader
 from workbench.shm_inspect.report import ShmReport, ShmReports
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
     from workbench.session.workbench import Workbench
 
-__all__ = ["LiveShm", "exhausted", "report", "reports"]
+__all__ = ["LiveShm", "exhausted", "is_exhaustion", "report", "reports"]
 
 _SETTLE_SECONDS = 1.0  # how long a report waits for a model that is not at work to let go of what it sent
 _STILL = 3  # looks in a row that find the same
@@ -30,7 +31,8 @@ class LiveShm:
     """Reports of one model's region, again and again; follows the model through reloads and restarts."""
 
     def __init__(self, host: ModelHost, instance: int = 1) -> None:
-        """
+        """Nothing is read yet.
+
         Args:
             host: The model.
             instance: Which of its instances, counted from 1.
@@ -50,6 +52,7 @@ class LiveShm:
         Raises:
             ModelNotFound: the model does not serve.
             WorkbenchUsageError: it has no such instance, or is an ensemble.
+            WorkbenchError: there is nothing to read now, as between two processes.
         """
         now = self._read()
         if not settle:
@@ -71,11 +74,17 @@ class LiveShm:
         if instance is not self._instance or self._reader is None:
             self._reader = RegionReader(SHM / instance.channel.region_name)
             self._instance = instance
+        try:
+            return self._report(instance, self._reader)
+        except _host.StubError as error:  # the channel was closed meanwhile
+            raise WorkbenchError(f"{self._host.name}: {error}") from None
+
+    def _report(self, instance: Instance, reader: RegionReader) -> ShmReport:
         channel, settings = instance.channel, instance.plan.settings
         # Counted before and after: a request that came meanwhile makes the blocks of this moment its own.
         _ = channel.free_bytes  # lets go of answers that were taken
         under_way = channel.open_requests
-        state = self._reader.read(channel.held_blocks)
+        state = reader.read(channel.held_blocks)
         return ShmReport(
             channel.region_name,
             state,
@@ -119,23 +128,37 @@ def reports(workbench: Workbench) -> ShmReports:
     return ShmReports(found)
 
 
+def is_exhaustion(text: str) -> bool:
+    """Whether an error response says that the stub itself could not make its region larger.
+
+    Triton's words (pb_utils contract §6.1), where they stand alone: what a model's own code met has the type
+    of an exception in front, and a line of the cell.
+    """
+    return cause_of(text).startswith("Failed to increase the shared memory pool size")
+
+
 def exhausted(name: str, text: str, capacity: int) -> ShmExhausted:
-    """The error for a request that the region cannot be made to hold.
+    """The error for what a region cannot be made to hold.
 
     Args:
         name: Of the model.
-        text: What the channel says; it names the size the region would have to have.
-        capacity: The size it has.
+        text: What the channel or the stub says; it names the size the region would have to have.
+        capacity: The size it has; 0 for one that could not be made.
     """
-    hint = "containers default to 64 MiB; raise --shm-size"
+    hint = EXHAUSTED_HINT
+    if not capacity:
+        hint += ", or make regions smaller: --backend-config shm-default-byte-size=16777216"
     wanted = re.search(r"to (\d+) bytes", text)
     if wanted is None:
         return ShmExhausted(f"{name}: {text}", hint=hint)
     needed = int(wanted[1]) - capacity
     status = os.statvfs(SHM)
     free, size = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
-    return ShmExhausted(
+    said = (
         f"{name} needs {preview.format_bytes(needed)}, /dev/shm has {preview.format_bytes(free)} free of "
-        f"{preview.format_bytes(size)}",
-        hint=hint,
+        f"{preview.format_bytes(size)}"
     )
+    other = re.search(r"Error: (.+)$", text)
+    if needed <= free and other is not None:  # it is not the room that lacks: a limit of the process, say
+        said += f" ({other[1].strip()})"
+    return ShmExhausted(said, hint=hint)

@@ -15,7 +15,7 @@ from typing import Any, cast
 from workbench import _host
 from workbench.cancelling import shielded
 from workbench.changes import Changes
-from workbench.errors import ModelLoadError, ModelNotFound, WorkbenchError, WorkbenchUsageError
+from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
 from workbench.launch import Launcher, WarmLauncher, WarmStatus, nvidia_launcher, own_launcher
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
@@ -50,8 +50,8 @@ class Workbench:
     """Models by name, and their logs, metrics and calls to each other. A context manager: leaving it stops
     everything.
 
-    ``reload`` makes a model out of a new source; it is handed in, because sources and folders belong to a
-    floor above.
+    What makes models of sources, writes them as folders and brings them to servers is handed in (`reloader`,
+    `exporter`, `courier`, `loader`): sources, folders and servers belong to a floor above.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -91,7 +91,7 @@ class Workbench:
             ),
             self.recorder.tap,
         )
-        self._launchers: dict[str, Launcher] = {}
+        self._launchers: dict[tuple[str, str], Launcher] = {}  # by stub and, of NVIDIA's, release
         self._environments = EnvironmentCache(lambda: self.folder)
         self._folder: Path | None = None
         self._lock = threading.Lock()
@@ -131,6 +131,18 @@ class Workbench:
     def find(self, name: str) -> ModelHost | None:
         return self.hosts.get(name)
 
+    def host(self, name: str) -> ModelHost:
+        """What serves a model of that name.
+
+        Raises:
+            ModelNotFound: there is none.
+            WorkbenchUsageError: it is a mock, which has no processes, no requests on record and no source.
+        """
+        self.model(name)  # says what there is, if there is no such model
+        if name not in self.hosts:
+            raise WorkbenchUsageError(f"{name} is a mock: this is for models", hint="%triton models")
+        return self.hosts[name]
+
     def _label(self, name: str) -> str:
         """What the lines of a model's source are called, "" if it is not live."""
         host = self.find(name)
@@ -164,18 +176,20 @@ class Workbench:
         chosen = settings or self.settings
         if entry.name in self.debugger.attached:  # a prompt in `initialize` has no time limit
             chosen = replace(chosen, stub_timeout_seconds=_DEBUGGED_SECONDS)
-        launcher = self._launcher(chosen)
         try:
-            release = chosen.release or launcher.release
+            launcher = self._launcher(chosen)
+            settled = with_release(chosen, launcher)
+            # "": activated as under the newest.
+            release = settled.release if chosen.release or launcher.release else ""
             inside = self._environments.launcher(entry, release, launcher, serving=host.serving)
-        except ModelLoadError as error:
+        except WorkbenchError as error:
             host.refuse(entry.source, error)
             discard(entry)
             raise
         plan = StartPlan(
             entry,
             entry.config,
-            with_release(chosen, launcher),
+            settled,
             inside or launcher,
             self._services,
             lambda: OutputRoute(entry.name, self.logs, lambda: self.on_output),
@@ -229,8 +243,7 @@ class Workbench:
         Raises:
             ModelLoadError, WorkbenchError: see `ModelHost.patch`. What served before goes on serving.
         """
-        self.model(name)
-        self.hosts[name].patch(source, make)
+        self.host(name).patch(source, make)
         return Model(self, name)
 
     def tell(self, model: str, level: str, lines: Sequence[str]) -> None:
@@ -265,9 +278,10 @@ class Workbench:
     @property
     def folder(self) -> Path:
         """A private folder (mode 0700) that lives as long as the session."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="workbench-")).resolve()
-        return self._folder
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="workbench-")).resolve()
+            return self._folder
 
     @property
     def release(self) -> str:
@@ -342,13 +356,14 @@ class Workbench:
             each.join()
 
     def _launcher(self, settings: Settings) -> Launcher:
+        original = settings.stub == "nvidia"
+        # NVIDIA's stub speaks one release; ours speaks all.
+        key = (settings.stub, settings.release if original else "")
         with self._lock:
-            found = self._launchers.get(settings.stub)
+            found = self._launchers.get(key)
             if found is None:
-                found = (
-                    nvidia_launcher(settings.release or None) if settings.stub == "nvidia" else own_launcher()
-                )
-                self._launchers[settings.stub] = found
+                found = nvidia_launcher(settings.release or None) if original else own_launcher()
+                self._launchers[key] = found
             return found
 
 

@@ -20,7 +20,12 @@ class Machine:
     """Looks at all regions again and again; knows a block's age and a region's peak since the first look."""
 
     def __init__(self, names: Iterable[str] = (), *, folder: Path = SHM) -> None:
-        """Args: names: these regions only; folder: where regions lie."""
+        """Nothing is looked at yet.
+
+        Args:
+            names: These regions only.
+            folder: Where regions lie.
+        """
         self._names = tuple(names)
         self._folder = folder
         self._readers: dict[str, RegionReader] = {}

@@ -11,6 +11,7 @@ from workbench.messages import InferResult, Tensor
 from workbench.model_config import ModelConfig
 from workbench.session.replay import inputs_of
 from workbench.targets.pushed import MARK
+from workbench.tensor_spec import format_shape
 
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
@@ -66,8 +67,7 @@ def _tensor_difference(one: Tensor, other: Tensor, rtol: float, atol: float) -> 
     if same.all():
         return ""
     where = tuple(int(each) for each in np.argwhere(~same)[0])
-    at = f"[{','.join(map(str, where))}]"
-    return f"{here[where]!s} here, {there[where]!s} there at {at}"
+    return f"{here[where]!s} here, {there[where]!s} there at {format_shape(where)}"
 
 
 def smoke_checks(host: ModelHost) -> list[Any]:

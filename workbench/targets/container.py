@@ -33,6 +33,7 @@ _IN_IMAGE = ServerInstall(
 )
 _NO_IMAGE = re.compile(r"no such (image|object)|image not known|does not exist", re.IGNORECASE)
 _ASK_SECONDS = 60.0
+_EXAMPLE = "an image is called like nvcr.io/nvidia/tritonserver:24.10-py3"
 #: Docker gives a container 64 MiB, which is one model's region.
 _SHM_BYTES = 1 << 30
 
@@ -161,9 +162,6 @@ def _ask(*command: str) -> subprocess.CompletedProcess[str]:
         errors="replace",
         timeout=_ASK_SECONDS,
     )
-
-
-_EXAMPLE = "an image is called like nvcr.io/nvidia/tritonserver:24.10-py3"
 
 
 def _mount(repository: Path) -> str:

@@ -15,9 +15,7 @@ from workbench.lint import LintReport, lint
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
-from workbench.repository import (
-    remove_entry,
-)
+from workbench.repository import remove_entry
 from workbench.repository.live_export import export_live
 from workbench.session.model import Model
 from workbench.session.model_table import ModelTable
@@ -110,8 +108,8 @@ class LiveTarget:
         return model
 
     def reload(self, name: str, source: Any = None, *, patch: bool = False, **options: Any) -> Model:
-        """Load a known model again, from another source if one is given; its configuration stays unless one
-        is given. ``patch``: see `define`.
+        """Load a known model again, from another source if one is given; its configuration and settings stay
+        unless they are given. ``patch`` and other options: see `define`; of a signature all of it is given.
         """
         known = self._known.get(name)
         if known is None:
@@ -120,6 +118,8 @@ class LiveTarget:
             known = replace(
                 known, source=source if isinstance(source, ModelSource) else source_from_object(source)
             )
+        if "backend_config" in options:
+            known = replace(known, backend_config=dict(options.pop("backend_config") or {}))
         if options:
             config = given_config(
                 name,
@@ -169,18 +169,20 @@ class LiveTarget:
         """
         check_model_name(name)
         path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts or not path.name or file in ("model.py", "config.pbtxt"):
+        host, known = self.workbench.find(name), self._known.get(name)
+        given = (known.config if known is not None else None) or self.configs.get(name)
+        taken = {"model.py" if given is None else given.filename, "config.pbtxt"}
+        if path.is_absolute() or ".." in path.parts or not path.name or str(path) in taken:
             raise ModelConfigError(
                 f"{file!r} is no name for a file beside model.py",
                 hint="for example utils.py, or data/words.txt",
             )
-        host = self.workbench.find(name)
         if path.suffix == ".py":
             check_syntax(name, source, serving=host.serving if host else "")
         self.files.setdefault(name, {})[str(path)] = source
-        if host is None or name not in self._known:
+        if host is None or known is None:
             return None
-        return self._load(name, self._known[name])
+        return self._load(name, known)
 
     # -- Target --------------------------------------------------------------------------------------------
 
@@ -197,8 +199,8 @@ class LiveTarget:
         return not self.workbench.why_not_ready(name)
 
     def metadata(self, name: str) -> dict[str, Any]:
-        model = self.workbench.model(name)
-        config = model.config
+        host = self.workbench.host(name)
+        config = host.config
         batch = (-1,) if config.max_batch_size else ()
 
         def tensors(specs: Sequence[TensorSpec]) -> list[dict[str, Any]]:
@@ -207,10 +209,9 @@ class LiveTarget:
                 for each in specs
             ]
 
-        version = str(self.workbench.hosts[name].entry.version)
         return {
             "name": name,
-            "versions": [version],
+            "versions": [str(host.entry.version)],
             "platform": "ensemble" if config.is_ensemble else config.backend,
             "inputs": tensors(config.inputs),
             "outputs": tensors(config.outputs),
@@ -226,8 +227,7 @@ class LiveTarget:
         return self.workbench.model(name).stream(inputs, **options)
 
     def statistics(self, name: str) -> dict[str, int]:
-        self.workbench.model(name)
-        return self.workbench.hosts[name].counts()
+        return self.workbench.host(name).counts()
 
     def logs(self, name: str, count: int = 50) -> list[str]:
         return [str(each) for each in self.workbench.logs.records(name, count)]
@@ -261,8 +261,7 @@ class LiveTarget:
         if known is not None and isinstance(known.source, ModelSource):
             source, config = known.source, config or known.config
         else:
-            self.workbench.model(name)
-            source = self.workbench.hosts[name].entry.source
+            source = self.workbench.host(name).entry.source
         settings = self.workbench.settings.updated(known.backend_config if known is not None else {})
         return lint(name, source, config, release or settings.release or self.workbench.release)
 

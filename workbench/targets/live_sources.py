@@ -11,8 +11,16 @@ from workbench.capture import check_source
 from workbench.errors import ModelConfigError, ModelLoadError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
-from workbench.repository import backend_folder, choose_version, is_version, open_entry, write_entry
+from workbench.repository import (
+    backend_folder,
+    backend_source,
+    choose_version,
+    is_version,
+    open_entry,
+    write_entry,
+)
 from workbench.tensor_spec import TensorSpec
+from workbench.text_files import read_text
 
 __all__ = ["Known", "from_files", "given_config", "make_entry"]
 
@@ -61,11 +69,7 @@ def given_config(
             hint="give one of them: config, or inputs and outputs",
         )
     if isinstance(config, Path):
-        try:
-            config = config.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise ModelConfigError(f"cannot read {Path(config).name}: {reason}") from None
+        config = read_text(config, ModelConfigError)
     return ModelConfig.from_text(config, name=name) if isinstance(config, str) else config.named(name)
 
 
@@ -113,7 +117,7 @@ def make_entry(
         raise ModelLoadError(
             f"{name} has no source", hint="give the text of a model.py, a file, a folder or a class"
         )
-    source = ModelSource((backend_dir / "model.py").read_text(encoding="utf-8"), f"{config.backend}/model.py")
+    source = backend_source(config, backend_dir)
     return write_entry(
         root, source, config, version=known.version, files=known.files, backend_dir=backend_dir
     )

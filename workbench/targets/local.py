@@ -17,12 +17,12 @@ from workbench.repository.entry import open_entry
 from workbench.repository.model_files import STUB_NAME
 from workbench.server_errors import ServerUnreachable
 from workbench.server_install import ServerInstall, find_server
+from workbench.session.inputs import split_options
 from workbench.session.settings import Settings
 from workbench.targets.client import ServerClient, ServerRefused
 from workbench.targets.container import Container, find_container
 from workbench.targets.process_server import ServerProcess
 from workbench.targets.remote import ServerTarget
-from workbench.targets.server_request import split_options
 from workbench.targets.server_tables import LogText, plain_log
 from workbench.targets.server_texts import load_failure
 from workbench.targets.server_trace import ServerTracing
@@ -135,8 +135,12 @@ class LocalTarget(ServerTarget):
             raise
         http, grpc = self._clients()
         super().__init__(name, http, streams=grpc)
-        if repository is not None:
-            self._load_all()
+        try:
+            if repository is not None:
+                self._load_all()
+        except BaseException:  # Ctrl-C, say: nobody has it yet who could end it
+            self.close()
+            raise
 
     def _clients(self) -> tuple[ServerClient, ServerClient]:
         http, grpc = (
@@ -154,10 +158,8 @@ class LocalTarget(ServerTarget):
             except ServerRefused as refused:
                 try:
                     cause, _ = load_failure(str(refused), open_entry(folder))
-                except (
-                    WorkbenchError
-                ):  # not even its folder is right: the server's words are the best there are
-                    cause = str(refused)
+                except WorkbenchError:
+                    cause = str(refused)  # not even its folder is right: the server's words must do
                 self.failed[folder.name] = cause.strip().splitlines()[0]
 
     @property

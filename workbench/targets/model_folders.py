@@ -10,6 +10,7 @@ from workbench.model_config import ModelConfig
 from workbench.repository import versions_in
 from workbench.session.settings import Settings
 from workbench.suggest import did_you_mean, listing
+from workbench.text_files import read_text
 
 __all__ = ["ModelFolders"]
 
@@ -81,7 +82,7 @@ def _with_steps(root: Path, name: str, given: set[str], above: tuple[str, ...]) 
     if name in above:
         raise ModelConfigError(f"ensembles contain each other: {' -> '.join([*above, name])}")
     text = root / name / "config.pbtxt"
-    config = ModelConfig.from_text(text.read_text(encoding="utf-8"), name=name) if text.is_file() else None
+    config = ModelConfig.from_text(read_text(text, ModelConfigError), name=name) if text.is_file() else None
     if config is not None and config.ensemble_scheduling is not None:
         for step in config.ensemble_scheduling.step:
             if _is_model(root / step.model_name):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench import preview
-from workbench.errors import ModelExecutionError, ModelFailure, WorkbenchError
+from workbench.errors import ModelConfigError, ModelExecutionError, ModelFailure, WorkbenchError
 from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry
@@ -20,6 +20,7 @@ from workbench.session.workbench import Workbench
 from workbench.targets.compare import config_difference, difference
 from workbench.targets.live import LiveTarget
 from workbench.targets.local import LocalOptions, temporary
+from workbench.text_files import read_text
 
 if TYPE_CHECKING:
     from workbench.session.model_host import ModelHost
@@ -170,7 +171,7 @@ def parity(
         host.name,
         target.name,
         len(records),
-        _differences(host.name, records, here, target.infer, target.name, rtol, atol),
+        _differences(host.name, records, here, target.infer, rtol, atol),
         stubs,
         config_difference(host.config, target.config(host.name)),
     )
@@ -220,9 +221,7 @@ def matrix(
             label = (place, _STUBS[stub])
             try:
                 with start() as target:
-                    found = _differences(
-                        entry.name, records, reference.infer, target.infer, " with ".join(label), rtol, atol
-                    )
+                    found = _differences(entry.name, records, reference.infer, target.infer, rtol, atol)
                     config = config_difference(reference.config(entry.name), target.config(entry.name))
             except ModelFailure as error:
                 cells[label] = f"not loaded: {error.cause.strip().splitlines()[0]}"
@@ -246,7 +245,6 @@ def _differences(
     records: Sequence[RecordedRequest],
     here: Callable[..., InferResult],
     there: Callable[..., InferResult],
-    place: str,
     rtol: float,
     atol: float,
 ) -> dict[int, str]:
@@ -327,7 +325,9 @@ def _as_written(entry: ModelEntry) -> ModelEntry:
     """The model with the configuration it was given, before it completed that itself."""
     file = entry.path / "config.pbtxt"
     if file.is_file():
-        return replace(entry, config=ModelConfig.from_text(file.read_text(encoding="utf-8"), name=entry.name))
+        return replace(
+            entry, config=ModelConfig.from_text(read_text(file, ModelConfigError), name=entry.name)
+        )
     return replace(entry, config=ModelConfig.from_specs(entry.name))
 
 

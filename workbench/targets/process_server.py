@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,25 +22,20 @@ from workbench.errors import WorkbenchError
 from workbench.server_install import ServerInstall, find_server
 from workbench.targets.server_command import HOST, Installed, Starter, Wanted
 from workbench.targets.server_guard import REMOVAL_SECONDS
+from workbench.targets.server_ports import free_ports, is_listening, says_taken
 
 if TYPE_CHECKING:
     import tritonclient.grpc
     import tritonclient.http
 
 _PORT_ATTEMPTS = 5
-# What the server, or a container's engine, says when one of its three ports was taken between our asking and
-# its binding.
-_PORT_TAKEN = re.compile(
-    r"Socket '127\.0\.0\.1:\d+' already in use|[Aa]ddress already in use|Failed to bind"
-    r"|port is already allocated"
-)
 
 
 class ServerStartError(WorkbenchError):
     """The server did not come up, or died. ``reason`` is one line, ``log_tail`` the end of its log."""
 
-    def __init__(self, reason: str, log_tail: str) -> None:
-        super().__init__(f"{reason}\n{log_tail}".rstrip())
+    def __init__(self, reason: str, log_tail: str, hint: str = "") -> None:
+        super().__init__(f"{reason}\n{log_tail}".rstrip(), hint=hint)
         self.reason = reason
         self.log_tail = log_tail
 
@@ -133,16 +126,18 @@ class ServerProcess:
         if self._guard is not None:
             raise RuntimeError("this server is running already")
         for attempt in range(_PORT_ATTEMPTS):
-            self._spawn()
             try:
+                self._spawn()
                 self.wait_ready(self._start_timeout)
                 return
             except ServerStartError as error:
                 self.stop()
-                taken = _PORT_TAKEN.search(error.log_tail)
+                taken = says_taken(error.log_tail)
                 if taken and self._port is not None:
                     raise ServerStartError(
-                        f"one of the ports {self._port} to {self._port + 2} is taken", ""
+                        f"one of the ports {self._port} to {self._port + 2} is taken",
+                        "",
+                        "choose another --port, or leave it to the system",
                     ) from None
                 if attempt + 1 == _PORT_ATTEMPTS or not taken:
                     raise
@@ -163,27 +158,31 @@ class ServerProcess:
                 raise ServerStartError(self._starter.explain(self.ending, tail), tail)
             if self._answers_ready():
                 return
-            if _PORT_TAKEN.search(self._log_tail()):
+            if says_taken(self._log_tail()):
                 raise ServerStartError("a port was taken by another process", self._log_tail())
             time.sleep(0.02)
-        raise ServerStartError(f"tritonserver was not ready after {timeout:g} s", self._log_tail())
+        raise ServerStartError(
+            f"tritonserver was not ready after {timeout:g} s",
+            self._log_tail(),
+            "the machine may be busy: try again, or see what the log waits for",
+        )
 
     def stop(self) -> None:
         """End the server, its stubs and their regions; returns when they are gone. May be called again."""
-        guard, self._guard = self._guard, None
-        if guard is None:
-            return
-        assert guard.stdin is not None
-        assert guard.stdout is not None
-        guard.stdin.close()
-        try:
-            # The guard itself keeps to stop_timeout, and then cleans up.
-            guard.wait(self._stop_timeout + 10 + REMOVAL_SECONDS)
-        except subprocess.TimeoutExpired:
-            guard.kill()
-            guard.wait()
-        guard.stdout.close()
-        self.pid = None
+        guard = self._guard
+        if guard is not None:
+            assert guard.stdin is not None
+            assert guard.stdout is not None
+            guard.stdin.close()
+            try:
+                # The guard itself keeps to stop_timeout, and then cleans up.
+                guard.wait(self._stop_timeout + 10 + REMOVAL_SECONDS)
+            except subprocess.TimeoutExpired:
+                guard.kill()
+                guard.wait()
+            guard.stdout.close()
+            # Only now: a wait that is interrupted is taken up by the next call.
+            self._guard = self.pid = None
         if self._log_path is None and self._log_file is not None:
             self._log_kept = self._log_file.read_text(errors="replace")
             self._log_file.unlink()
@@ -311,7 +310,7 @@ class ServerProcess:
         # Of every start its own: an engine may still be busy with the removal of the last one.
         self._name = f"workbench-{uuid.uuid4().hex[:12]}"
         first = self._port
-        ports = _free_ports(3) if first is None else [first, first + 1, first + 2]
+        ports = free_ports(3) if first is None else [first, first + 1, first + 2]
         self.http_port, self.grpc_port, self.metrics_port = ports
         if self._log_path is None:
             handle, name = tempfile.mkstemp(prefix="wb-tritonserver-", suffix=".log")
@@ -332,12 +331,16 @@ class ServerProcess:
             env=self._starter.environment(wanted),
             start_new_session=True,
         )
-        assert self._guard.stdout is not None
-        word, _, rest = self._guard.stdout.readline().decode().strip().partition(" ")
+        word, _, rest = self._guard_said().partition(" ")
         if word != "pid":
-            self.stop()
             raise ServerStartError(f"{self.install.binary} cannot be started: {rest}", "")
         self.pid = int(rest)
+
+    def _guard_said(self) -> str:
+        """The first line of the guard, once it has started the server, or could not."""
+        assert self._guard is not None
+        assert self._guard.stdout is not None
+        return self._guard.stdout.readline().decode().strip()
 
     def _wanted(self) -> Wanted:
         options = [f"--exit-timeout-secs={max(1, int(self._stop_timeout))}"]
@@ -382,22 +385,7 @@ class ServerProcess:
         ports = {self.http_port, self.grpc_port}
         if not any(argument.startswith("--allow-metrics") for argument in self._extra_args):
             ports.add(self.metrics_port)
-        try:
-            sockets = psutil.Process(self.pid).net_connections("tcp")  # gRPC's is an IPv6 socket
-        except psutil.NoSuchProcess:
-            return False
-        return ports <= {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+        return is_listening(self.pid, ports)
 
     def _log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_text().splitlines()[-lines:])
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

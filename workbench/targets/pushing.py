@@ -89,14 +89,7 @@ class Pushes:
             if refused.status == TOO_LATE:
                 raise self._still_loading(new, before, timeout) from None
             now = self._put_back(name, before)
-            cause, frames = load_failure(str(refused), new.entry)
-            raise PushError(
-                f"{cause} ({name}); {self._outcome(now)}",
-                cause=cause,
-                frames=frames,
-                serving=now,
-                hint=_load_hint(cause),
-            ) from None
+            raise self._not_loaded("", new.entry, str(refused), now) from None
         mark = self.mark(name)
         if mark != new.mark:
             raise PushError(
@@ -196,14 +189,8 @@ class Pushes:
         """Why a roll-back changed nothing: what answers requests is not unloaded for want of a better one."""
         now = src_of(self.mark(name))
         if earlier is not None:
-            cause, frames = load_failure(reason, earlier.entry)
-            return PushError(
-                f"{self._server} does not load {earlier.src} of {name} again: {cause}; {self._outcome(now)}",
-                cause=cause,
-                frames=frames,
-                serving=now,
-                hint=_load_hint(cause),
-            )
+            what = f"{self._server} does not load {earlier.src} of {name} again: "
+            return self._not_loaded(what, earlier.entry, reason, now)
         cause = reason.splitlines()[0]
         return PushError(
             f"what {self._server} served before this push of {name} is not known here, and {_OWN} does not "
@@ -212,6 +199,28 @@ class Pushes:
             serving=now,
             hint=f"push the earlier revision: %triton push {name} --to {self._server}, or workbench push DIR "
             "--to URL",
+        )
+
+    def _not_loaded(self, what: str, entry: ModelEntry, reason: str, now: str) -> PushError:
+        """The error for a model that the server refuses, at the model's own lines.
+
+        Args:
+            what: What was tried, in front of the cause; "": the push itself.
+            entry: The model.
+            reason: The server's words.
+            now: What serves.
+        """
+        cause, frames = load_failure(reason, entry)
+        said = f"{what}{cause}" if what else f"{cause} ({entry.name})"
+        missing = cause.startswith(("ModuleNotFoundError", "ImportError"))
+        return PushError(
+            f"{said}; {self._outcome(now)}",
+            cause=cause,
+            frames=frames,
+            serving=now,
+            hint="no packages are sent: the server's Python needs it, or export with --env"
+            if missing
+            else "",
         )
 
     def undo(self, name: str, before: str | None) -> str:
@@ -317,9 +326,3 @@ def _models_first(pushed: Sequence[Pushed]) -> list[Pushed]:
     for name in list(waiting):
         add(name)
     return found
-
-
-def _load_hint(cause: str) -> str:
-    if cause.startswith(("ModuleNotFoundError", "ImportError")):
-        return "no packages are sent: the server's Python needs it, or export with --env"
-    return ""

@@ -23,16 +23,17 @@ from workbench.model_source import ModelEntry, ModelSource
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.session import failures
 from workbench.session.bench import BenchResult
-from workbench.session.inputs import InputEncoder
+from workbench.session.inputs import InputEncoder, split_options
 from workbench.session.model_table import signature
 from workbench.targets.client import TOO_LATE, ServerClient, ServerRefused
 from workbench.targets.push_report import PushReport
 from workbench.targets.pushed import loose_entry
 from workbench.targets.pushing import Pushes, src_of
-from workbench.targets.server_request import Encoded, Prepared, declared_config, split_options
+from workbench.targets.server_request import Encoded, Prepared, declared_config
 from workbench.targets.server_tables import LogText, ServerModel, ServerModels
 from workbench.targets.server_texts import ServerTexts
 from workbench.targets.wire import WireResponse, client_options, for_client
+from workbench.tensor_spec import format_shape
 
 __all__ = ["ServerTarget"]
 
@@ -188,7 +189,10 @@ class ServerTarget:
             try:
                 self.client.load(name)
             except ServerRefused as refused:
-                raise PushError(f"{self.name} does not load {name}: {refused}") from None
+                raise PushError(
+                    f"{self.name} does not load {name}: {refused}",
+                    hint=f"%triton models --on {self.name} lists what its repository has",
+                ) from None
             self._pushes.forget(name)
             return
         config = config or ModelConfig.from_specs(name)
@@ -364,9 +368,9 @@ class ServerTarget:
             )
         loose = loose_entry(name, ModelSource(""), ModelConfig.from_specs(name))
         entry = self._entry_there(name) or loose
-        described = ", ".join(f"{each[0]} {each[1]}[{','.join(map(str, each[2]))}]" for each in encoded)
+        described = ", ".join(f"{each[0]} {each[1]}{format_shape(each[2])}" for each in encoded)
         # The protocols' codes are coarser than the model's: what is not the request's fault is INTERNAL.
-        code = 3 if refused.status in ("INVALID_ARGUMENT",) else 1
+        code = 3 if refused.status == "INVALID_ARGUMENT" else 1
         texts = ServerTexts(self._entry_there)
         return failures.execution_error(
             entry, code, texts.at_home(text, entry), RequestInfo(name, described), lines=texts, live=False

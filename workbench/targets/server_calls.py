@@ -11,13 +11,13 @@ import numpy as np
 from workbench import _host, datatypes
 from workbench.datatypes import BF16, BYTES
 from workbench.errors import WorkbenchError
+from workbench.session.ticket import SEQUENCE_END, SEQUENCE_START
 from workbench.targets.client import ServerRefused
 from workbench.targets.remote import ServerTarget
 from workbench.targets.wire import Output, WireResponse, client_options, for_client
 
 __all__ = ["ServerCalls"]
 
-_START, _END = 1, 2  # TRITONSERVER_REQUEST_FLAG_SEQUENCE_…
 # gRPC's status names → TritonError's numbers (pb_utils contract §6.5). Anything else is INTERNAL.
 _CODES = {
     "UNKNOWN": 0,
@@ -72,7 +72,11 @@ class ServerCalls:
             "parameters": json.loads(call.parameters or "{}"),
         }
         if call.correlation_id:
-            options["sequence"] = (call.correlation_id, bool(call.flags & _START), bool(call.flags & _END))
+            options["sequence"] = (
+                call.correlation_id,
+                bool(call.flags & SEQUENCE_START),
+                bool(call.flags & SEQUENCE_END),
+            )
         given = client_options(options)
         if call.decoupled and not client.is_grpc and self._is_decoupled(call.model_name):
             raise WorkbenchError(

@@ -11,11 +11,10 @@ from workbench.messages import InferResult
 from workbench.model_config import ModelConfig
 from workbench.tensor_spec import TensorSpec
 
-__all__ = ["Encoded", "Prepared", "declared_config", "split_options"]
+__all__ = ["Encoded", "Prepared", "declared_config"]
 
 #: name, datatype, shape, values
 Encoded = tuple[str, str, tuple[int, ...], Any]
-_OPTIONS = frozenset({"timeout", "parameters", "request_id", "sequence"})
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,3 @@ def declared_config(name: str, found: Mapping[str, Any]) -> ModelConfig:
         max_batch_size=int(found.get("max_batch_size", 0)),
         decoupled=bool(found.get("model_transaction_policy", {}).get("decoupled", False)),
     )
-
-
-def split_options(
-    inputs: Mapping[str, Any] | None, options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs, some of them among the options, and the options proper."""
-    proper = {name: value for name, value in options.items() if name in _OPTIONS}
-    more = {name: value for name, value in options.items() if name not in _OPTIONS}
-    return {**(inputs or {}), **more}, proper

@@ -97,13 +97,22 @@ class ServerTracing:
         if root is None:
             if failure is not None:
                 raise failure
-            raise WorkbenchError(f"the server sent no span of this request to {request.config.name}")
+            name = request.config.name
+            raise WorkbenchError(
+                f"the server sent no span of this request to {name}",
+                hint="requests to a decoupled model are not traced there: trace the live one"
+                if request.config.decoupled
+                else f"try again; %triton trace {name} without --on traces the live model",
+            )
         root.inputs = [_info(name, datatypes.find(each), array) for name, each, _, array in request.encoded]
         if failure is not None:
             root.error = cause_of(failure.cause)
         if result is not None:
-            tensors = [_info(each.name, each.datatype, each.numpy()) for each in result.values()]
-            root.outputs, root.responses = tensors, len(result.responses)
+            # As a live model's trace has it: the outputs of the first response that has any.
+            full = [each for each in result.responses if each]
+            first = full[0].values() if full else ()
+            root.outputs = [_info(each.name, each.datatype, each.numpy()) for each in first]
+            root.responses = len(full)
         unseen = any(each.kind == "bls" and each.how is None for each in root.walk())
         notes = ("the stub does not say how and where its model makes calls",) if unseen else ()
         return Trace(root, id=trace, started_unix_ns=tree.started, notes=notes)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import ModelConfigError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry
 from workbench.session.model import Model
-from workbench.session.model_host import ModelHost
+from workbench.session.model_host import ModelHost, nothing_declared
 from workbench.session.settings import Settings
 from workbench.session.workbench import Workbench
 from workbench.targets.live import LiveTarget
@@ -62,10 +61,7 @@ class _StaticWorkbench(Workbench):
         if entry.config.declares_nothing and not (
             entry.config.is_ensemble or entry.source.mentions_auto_complete
         ):
-            raise ModelConfigError(
-                f"{entry.name} declares no inputs or outputs",
-                hint="add --in/--out, a %%triton config cell, or auto_complete_config",
-            )
+            raise nothing_declared(entry.name)
         self.hosts[entry.name] = _StaticHost(entry)
         return Model(self, entry.name)
 

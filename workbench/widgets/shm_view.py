@@ -6,7 +6,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from workbench._host import StubError
 from workbench.errors import ModelNotFound, WorkbenchError
 from workbench.widgets.base import View, module, style
 
@@ -55,7 +54,7 @@ class ShmView(View):
             report = self._live.read()
         except ModelNotFound:
             raise RuntimeError("the model is unloaded") from None
-        except (WorkbenchError, StubError):
+        except WorkbenchError:
             # Between two revisions, or while a process is restarted, there may be no region to read.
             self._missed += 1
             if self._missed > _PATIENCE:
