@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
@@ -84,6 +85,38 @@ def _check_tensors(model: str, what: str, tensors: Any) -> None:
                 raise ModelConfigError(
                     f"{model}: {what} {tensor.name} has dimension {dim}: an integer >= 1, or -1 for any size"
                 )
+        if tensor.HasField("reshape"):
+            _check_reshape(f"model {what} '{tensor.name}'", model, tensor.dims, tensor.reshape.shape)
+
+
+def _check_reshape(tensor: str, model: str, dims: Sequence[int], reshape: Sequence[int]) -> None:
+    """In a server's words (seen with 24.10)."""
+    if any(dim != -1 and dim < 1 for dim in reshape):
+        raise ModelConfigError(
+            f"{tensor} reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension "
+            f"for {model}"
+        )
+    here, there = _fixed_parts(dims), _fixed_parts(reshape)
+    if (len(here) == 1) == (len(there) == 1) and len(here) != len(there):
+        raise ModelConfigError(
+            f"{tensor} has different number of variable-size dimensions for dims and reshape for {model}"
+        )
+    if here != there:
+        raise ModelConfigError(
+            f"{tensor} has different size for dims and reshape for {model}",
+            hint="before, between and behind dimensions of -1 both hold the same number of values",
+        )
+
+
+def _fixed_parts(dims: Sequence[int]) -> list[int]:
+    """Numbers of values in the dimensions around those of -1."""
+    parts = [1]
+    for dim in dims:
+        if dim == -1:
+            parts.append(1)
+        else:
+            parts[-1] *= dim
+    return parts
 
 
 def _check_groups(name: str, message: Any) -> None:

@@ -33,6 +33,15 @@ class TensorSpec:
     reshape: tuple[int, ...] | None = None
     ragged: bool = False
 
+    def reshaped(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape in which the model sees a tensor of this shape, batch dimension excluded. It must fit
+        ``dims``; a server pairs the dimensions that are open on either side in their order.
+        """
+        if self.reshape is None:
+            return tuple(shape)
+        free = iter([size for dim, size in zip(self.dims, shape, strict=True) if dim == -1])
+        return tuple(next(free) if dim == -1 else dim for dim in self.reshape)
+
     @property
     def type_text(self) -> str:
         """``FP32[4]``."""

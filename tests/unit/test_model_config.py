@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from workbench.errors import ModelConfigError
 from workbench.model_config import ModelConfig
+from workbench.session.inputs import InputEncoder
 from workbench.tensor_spec import parse_spec
 
 # pb_utils contract §7.1: keys of args["model_config"] that are always there.
@@ -162,3 +164,41 @@ def test_what_a_server_refuses(text: str, message: str) -> None:
 def test_illegal_names(name: str) -> None:
     with pytest.raises(ModelConfigError, match="illegal model name"):
         ModelConfig.from_specs(name, ["A:FP32[1]"])
+
+
+RESHAPED = """
+name: "m"
+input {{ name: "X" data_type: TYPE_FP32 dims: {dims} reshape: {{ shape: {shape} }} }}
+output {{ name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape", "said"),
+    [
+        ("[ 4 ]", "[ 2, 3 ]", "has different size for dims and reshape"),
+        ("[ 4 ]", "[ -1, 2 ]", "has different size for dims and reshape"),
+        ("[ -1, 2 ]", "[ 2, -1 ]", "has different size for dims and reshape"),
+        ("[ 2, -1 ]", "[ -1 ]", "has different size for dims and reshape"),
+        ("[ -1 ]", "[ -1, -1 ]", "has different number of variable-size dimensions for dims and reshape"),
+        ("[ 4 ]", "[ 0, 4 ]", "reshape dimensions must be integer >= 1, or -1 to indicate"),
+    ],
+)
+def test_shapes_that_a_server_refuses(dims: str, shape: str, said: str) -> None:
+    with pytest.raises(ModelConfigError, match=f"model input 'X' {said}"):
+        ModelConfig.from_text(RESHAPED.format(dims=dims, shape=shape))
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape", "given", "seen"),
+    [
+        ("[ 4 ]", "[ 2, 2 ]", (4,), (2, 2)),
+        ("[ 1 ]", "[ ]", (1,), ()),
+        ("[ -1, 4 ]", "[ -1, 2, 2 ]", (3, 4), (3, 2, 2)),
+        ("[ -1, 4, -1 ]", "[ -1, 2, 2, -1 ]", (3, 4, 5), (3, 2, 2, 5)),
+    ],
+)
+def test_the_shape_a_model_sees(dims: str, shape: str, given: tuple[int, ...], seen: tuple[int, ...]) -> None:
+    config = ModelConfig.from_text(RESHAPED.format(dims=dims, shape=shape))
+    [(_, _, encoded, _)] = InputEncoder(config).encode({"X": np.zeros(given, np.float32)})
+    assert encoded == seen

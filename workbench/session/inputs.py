@@ -138,7 +138,7 @@ class InputEncoder:
             )
         if spec.reshape is not None:
             head = shape[:1] if self.max_batch_size else ()
-            shape = (*head, *_fill(spec.reshape, int(np.prod(shape[len(head) :], dtype=np.int64))))
+            shape = (*head, *spec.reshaped(shape[len(head) :]))
         return shape
 
     def _check_batch(self, encoded: list[TensorTuple]) -> None:
@@ -173,11 +173,6 @@ def _shape_hint(spec: TensorSpec, array: np.ndarray, max_batch_size: int) -> str
     if -1 not in spec.dims and not max_batch_size and array.size == fixed:
         return f"same number of values: reshape with .reshape({', '.join(map(str, spec.dims))})"
     return "-1 in a declared shape takes any size"
-
-
-def _fill(reshape: tuple[int, ...], count: int) -> tuple[int, ...]:
-    known = int(np.prod([dim for dim in reshape if dim != -1], dtype=np.int64))
-    return tuple(count // known if dim == -1 else dim for dim in reshape)
 
 
 def _convert(spec: TensorSpec, value: Any) -> np.ndarray:
