@@ -25,7 +25,7 @@ constexpr Release Row(std::string_view name, std::string_view server, int family
   return row;
 }
 
-// major.minor of "24.10" or "2.51.0", compared as numbers; {-1, -1} if unreadable.
+// "24.10" or "2.51.0", compared as numbers; major is -1 if unreadable.
 struct Version {
   int major = -1;
   int minor = -1;
@@ -48,7 +48,8 @@ Version ParseVersion(std::string_view text) {
 }  // namespace
 
 const std::vector<Release>& Releases() {
-  static const std::vector<Release> rows{
+  // Never destroyed: threads of a stub may run while the process ends.
+  static const auto& rows = *new std::vector<Release>{
       Row("24.04", "2.45.0", 0), Row("24.05", "2.46.0", 0), Row("24.06", "2.47.0", 0),
       Row("24.07", "2.48.0", 0), Row("24.08", "2.49.0", 1), Row("24.09", "2.50.0", 1),
       Row("24.10", "2.51.0", 2), Row("24.11", "2.52.0", 2), Row("24.12", "2.53.0", 2),

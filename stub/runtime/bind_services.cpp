@@ -3,6 +3,7 @@
 
 #include "runtime/backend_utils.hpp"
 #include "runtime/tensor.hpp"
+#include "runtime/without_gil.hpp"
 
 namespace wb {
 
@@ -16,9 +17,8 @@ std::pair<std::string, int> Caller() {
   if (!frame) return {"model.py", 0};
   const int line = PyFrame_GetLineNumber(frame);
   PyCodeObject* code = PyFrame_GetCode(frame);
-  const auto file = py::reinterpret_borrow<py::object>(code->co_filename).cast<std::string>();
-  Py_DECREF(reinterpret_cast<PyObject*>(code));
-  return {file, line};
+  const auto held = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(code));
+  return {py::reinterpret_borrow<py::object>(code->co_filename).cast<std::string>(), line};
 }
 
 void LogFrom(Stub* stub, LogLevel level, const std::string& message) {
@@ -49,6 +49,9 @@ void BindLogger(py::module_& module, Stub* stub) {
   // For lines that were logged elsewhere: Python's `logging`.
   logger.def_static("_log_at",
                     [stub](int level, const std::string& file, int line, const std::string& message) {
+                      if (level < 0 || level > static_cast<int>(LogLevel::kVerbose)) {
+                        throw py::value_error(std::to_string(level) + " is not the number of a log level");
+                      }
                       stub->Log(static_cast<LogLevel>(level), file, line, message);
                     });
 }
@@ -60,7 +63,7 @@ auto Ask(Stub* stub, const std::string& prefix, Call call) -> decltype(call()) {
     throw ModelException(prefix +
                          "the server can be reached from 'initialize', 'execute' and 'finalize' only.");
   }
-  py::gil_scoped_release release;
+  const WithoutGil release;
   try {
     return call();
   } catch (const RegionBroken&) {

@@ -1,9 +1,8 @@
 #include "runtime/bls.hpp"
 
-#include <cstdio>
-
 #include "codec/response.hpp"
 #include "codec/text.hpp"
+#include "runtime/without_gil.hpp"
 #include "shm/turn.hpp"
 
 namespace wb {
@@ -25,26 +24,16 @@ ResponseIterator::~ResponseIterator() {
   if (record_) record_->End();
   if (!stream_) return;
   // Destructors run with the GIL, and the model may be the one that sends what is waited for.
-  auto* stub = stub_;
-  const auto id = id_;
-  auto stream = std::move(stream_);
-  std::thread([stub, id, stream] {
-    for (bool last = false; !last;) {
-      std::unique_lock<std::mutex> lock(stream->mutex);
-      stream->changed.wait(lock, [&] { return !stream->arrived.empty(); });
-      last = stream->arrived.front().is_last;
-      stream->arrived.pop_front();
-    }
-    stub->jobs().Push([stub, id] { stub->link().Cleanup(Command::kBlsCleanup, id); });
-  }).detach();
-}
-
-ResponseValue ResponseIterator::Await() {
-  std::unique_lock<std::mutex> lock(stream_->mutex);
-  stream_->changed.wait(lock, [this] { return !stream_->arrived.empty(); });
-  ResponseValue response = std::move(stream_->arrived.front());
-  stream_->arrived.pop_front();
-  return response;
+  try {
+    std::thread([stub = stub_, id = id_, stream = std::move(stream_)] {
+      while (stream->Take()) {
+      }
+      stub->jobs().Push([stub, id] { stub->link().Cleanup(Command::kBlsCleanup, id); });
+    }).detach();
+  } catch (const std::exception& error) {  // no thread to be had
+    WB_STUB_LOG(*stub_, LogLevel::kError,
+                std::string("the last responses of a call were left behind: ") + error.what());
+  }
 }
 
 void ResponseIterator::CleanUp() {
@@ -56,17 +45,18 @@ void ResponseIterator::CleanUp() {
 
 std::shared_ptr<PyResponse> ResponseIterator::Next() {
   if (position_ < responses_.size()) return responses_[position_++];
-  if (!stream_) {
+  std::optional<ResponseValue> response;
+  // A reference of our own: another thread may take the last response while this one waits.
+  if (const auto stream = stream_) {
+    const WithoutGil release;
+    response = stream->Take();
+  }
+  if (!response) {
     at_end_ = true;
     return nullptr;
   }
-  ResponseValue response;
-  {
-    py::gil_scoped_release release;
-    response = Await();
-  }
-  const bool last = response.is_last;
-  Take(std::move(response));
+  const bool last = response->is_last;
+  Take(std::move(*response));
   ++position_;
   if (last) CleanUp();
   return responses_.back();
@@ -80,7 +70,7 @@ void ResponseIterator::Restart() {
 
 void ResponseIterator::Cancel() {
   if (!stream_) return;
-  py::gil_scoped_release release;
+  const WithoutGil release;
   stub_->link().CancelBls(id_);
 }
 
@@ -97,7 +87,12 @@ void PushReceiver::Stop() {
 
 void PushReceiver::Run() {
   for (;;) {
-    const Handle handle = stub_->link().NextPush();
+    Handle handle = 0;
+    try {
+      handle = stub_->link().NextPush();
+    } catch (const std::exception& error) {
+      stub_->GiveUp(error.what());
+    }
     if (handle == 0) return;
     try {
       Dispatch(handle);

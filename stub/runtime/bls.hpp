@@ -18,7 +18,8 @@ class ResponseIterator {
   // Takes what still comes, so that nothing of the stream stays behind.
   ~ResponseIterator();
 
-  // Next response, or null at the end. With the GIL, which is released while waiting.
+  // Next response, or null at the end. With the GIL, which is released while waiting; several threads may
+  // wait.
   std::shared_ptr<PyResponse> Next();
   // Starts over, if the end had been reached.
   void Restart();
@@ -26,8 +27,6 @@ class ResponseIterator {
   void Cancel();
 
  private:
-  // Waits for the next response. GIL not held.
-  ResponseValue Await();
   // The end was reached: the parent may forget the call.
   void CleanUp();
   void Take(ResponseValue response);

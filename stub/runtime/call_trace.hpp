@@ -69,7 +69,6 @@ class CallTrace {
   void AddInputs(const PyTensors& inputs);
   void AddOutputs(std::size_t request, const PyTensors& outputs);
   void EndBatch(const std::string& error);
-  bool in_traced_batch() const { return traced_; }
   const std::string& context() const { return inherited_.context; }
 
   // Never throws: a model goes on without its records.

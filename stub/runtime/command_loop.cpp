@@ -2,6 +2,7 @@
 
 #include "codec/request.hpp"
 #include "codec/text.hpp"
+#include "runtime/without_gil.hpp"
 
 namespace wb {
 
@@ -15,13 +16,14 @@ void CommandLoop::Run() {
   }
   StopLiveness();
   stub_->set_phase(Phase::kOver);
+  model_.Drop();
 }
 
 void CommandLoop::Converse() {
   for (;;) {
     Envelope command;
     {
-      py::gil_scoped_release release;
+      const WithoutGil release;
       command = stub_->link().NextCommand();
     }
     if (!Dispatch(&command)) return;
@@ -29,7 +31,7 @@ void CommandLoop::Converse() {
 }
 
 void CommandLoop::StopLiveness() {
-  py::gil_scoped_release release;
+  const WithoutGil release;
   liveness_.Stop();
 }
 
@@ -58,7 +60,7 @@ bool CommandLoop::Dispatch(Envelope* command) {
 }
 
 void CommandLoop::Answer(Handle message) {
-  py::gil_scoped_release release;
+  const WithoutGil release;
   stub_->jobs().Settle();  // what was logged on the way comes before the answer
   stub_->link().Answer(message);
   stub_->link().AwaitRelease();
@@ -148,14 +150,14 @@ void CommandLoop::Finalize(Envelope* command) {
   stub_->set_phase(Phase::kFinalizing);
   model_.Finalize();
   StopThreads();
-  py::gil_scoped_release release;
+  const WithoutGil release;
   // The same message goes back, as upstream does it.
   command->set_command(stub_->release(), Command::kFinalizeResponse);
   stub_->link().Answer(command->handle());
 }
 
 void CommandLoop::StopThreads() {
-  py::gil_scoped_release release;
+  const WithoutGil release;
   stub_->jobs().Stop();
   stub_->set_phase(Phase::kOver);
   pushes_.Stop();

@@ -13,7 +13,8 @@ class CommandLoop {
   explicit CommandLoop(Stub* stub) : stub_(stub), model_(stub), liveness_(stub), pushes_(stub) {}
 
   // Runs until the parent ends the conversation. Needs the GIL, which is released while waiting.
-  // If it throws, the loop must outlive the process: a thread of it may wait for a push for ever.
+  // The loop must outlive the process: threads of it may wait for a push for ever, or for `is_ready` of the
+  // model.
   void Run();
 
  private:

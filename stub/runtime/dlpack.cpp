@@ -206,7 +206,7 @@ TensorValue ImportDlpack(const py::object& object) {
   PyCapsule_SetDestructor(capsule.ptr(), nullptr);
   value.owner = std::shared_ptr<void>(managed, [](void* pointer) {
     auto* owned = static_cast<DlManagedTensor*>(pointer);
-    if (!owned->deleter) return;
+    if (!owned->deleter || !Py_IsInitialized()) return;  // as above
     py::gil_scoped_acquire gil;  // producers written in Python-aware libraries expect it
     owned->deleter(owned);
   });

@@ -12,8 +12,10 @@
 namespace wb {
 
 namespace {
+
 constexpr auto kTick = std::chrono::milliseconds(300);
 constexpr int kExitParentGone = 1;
+
 }  // namespace
 
 void Liveness::Start() {
@@ -30,6 +32,14 @@ void Liveness::Stop() {
 }
 
 void Liveness::Run() {
+  try {
+    Tick();
+  } catch (const std::exception& error) {  // no room for the message, or a lock that died with the parent
+    stub_->GiveUp(error.what());
+  }
+}
+
+void Liveness::Tick() {
   // The content of the health message means nothing; that it comes does. Kept until this thread ends.
   const Ref message = [this] {
     const NoteScope note(Origin::kStubHealth);

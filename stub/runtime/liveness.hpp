@@ -22,6 +22,7 @@ class Liveness {
 
  private:
   void Run();
+  void Tick();
 
   Stub* stub_;
   std::mutex mutex_;

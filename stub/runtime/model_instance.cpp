@@ -1,13 +1,13 @@
 #include "runtime/model_instance.hpp"
 
 #include <pybind11/stl.h>
-#include <sys/stat.h>
 
 #include <optional>
 
 #include "runtime/backend_utils.hpp"
 #include "runtime/model_line.hpp"
 #include "runtime/python_error.hpp"
+#include "runtime/without_gil.hpp"
 
 namespace wb {
 
@@ -104,8 +104,13 @@ bool ModelInstance::has_is_ready() { return py::hasattr(model_, "is_ready"); }
 
 PushReceiver::Readiness ModelInstance::IsReady() {
   PushReceiver::Readiness readiness;
+  const py::object model = model_;  // which may be dropped meanwhile
+  if (!model) {
+    readiness.error = "the model has ended";
+    return readiness;
+  }
   try {
-    py::object result = model_.attr("is_ready")();
+    py::object result = model.attr("is_ready")();
     if (EventLoop::IsCoroutine(result)) result = loop_.Run(result);
     if (!PyBool_Check(result.ptr())) {
       readiness.error = "is_ready() must return a boolean value";
@@ -130,7 +135,7 @@ ResponseBatchValue ModelInstance::Fail(const std::string& detail, const Requests
   if (batch.factories_deleted) {
     // The parent takes this flag for the whole batch: it answers none of it then, so the open ones are
     // answered here.
-    py::gil_scoped_release release;
+    const WithoutGil release;
     for (const auto& request : requests) request->sender()->FailIfOpen(batch.error);
   }
   for (const auto& request : requests) request->sender()->CloseByParent();
@@ -154,7 +159,7 @@ void ModelInstance::Background(const py::object& coroutine, const Requests& requ
     WB_STUB_LOG(*stub_, LogLevel::kError, TracebackText(exception));
     const std::string text = "Failed to process the request(s) for model '" + stub_->options().name +
                              "', message: " + FailureText(exception);
-    py::gil_scoped_release release;
+    const WithoutGil release;
     for (const auto& request : requests) {
       try {
         request->sender()->FailIfOpen(text);
@@ -235,7 +240,7 @@ ResponseBatchValue ModelInstance::Answer(const py::object& returned, const Reque
     stub_->trace().AddOutputs(i, responses[i]->tensors());
   }
   {
-    py::gil_scoped_release release_gil;
+    const WithoutGil release_gil;
     batch.responses.assign(requests.size(), 0);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (!responses[i]) continue;
@@ -299,6 +304,11 @@ void ModelInstance::Finalize() {
   } catch (const py::error_already_set& error) {
     WB_STUB_LOG(*stub_, LogLevel::kInfo, WireText(ExceptionOf(error)));
   }
+}
+
+void ModelInstance::Drop() {
+  // Out of the members first: what dies here may look at them.
+  const py::object gone[] = {std::move(model_), std::move(model_class_), std::move(utils_)};
 }
 
 }  // namespace wb

@@ -41,6 +41,8 @@ class ModelInstance {
   ResponseBatchValue Execute(const std::vector<Handle>& requests, Refs* keep);
   // Model's finalize(); failures are logged.
   void Finalize();
+  // Lets go of the model: it ends before the interpreter does.
+  void Drop();
 
  private:
   using Requests = std::vector<std::shared_ptr<PyRequest>>;

@@ -1,7 +1,6 @@
 #include "runtime/options.hpp"
 
-#include <sys/stat.h>
-
+#include <algorithm>
 #include <cstdlib>
 
 #include "protocol/error.hpp"

@@ -178,8 +178,12 @@ ResponseValue ParentLink::Infer(Command command, const RequestValue& request) {
   const Envelope envelope = Envelope::Create(pool_.get(), release_, command, batch, true);
   SharedLock lock(envelope.mutex());
   ServiceQueue().Push(envelope.handle());
-  // Pattern C has no flag: the lock is held from the push to the wait, and the parent notifies once.
-  WaitCondition(envelope.condition(), envelope.mutex(), Deadline::Never());
+  // Pattern C has no flag: the lock is held from the push to the wait, and the parent notifies once, after it
+  // has written where the answer lies. That alone must not end the wait: the parent is still to take the lock
+  // then.
+  do {
+    WaitCondition(envelope.condition(), envelope.mutex(), Deadline::Never());
+  } while (envelope.response_handle() == 0);
   // The parent holds its answer until it is notified again: do so however reading it ends.
   struct LetGo {
     pthread_cond_t* condition;

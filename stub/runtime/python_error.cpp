@@ -62,7 +62,7 @@ std::string FailureText(const py::handle& exception) {
 std::string TracebackText(const py::handle& exception) {
   try {
     const py::object lines = py::module_::import("traceback").attr("format_exception")(exception);
-    return py::str("").attr("join")(lines).cast<std::string>();
+    return Text(py::str("").attr("join")(lines));
   } catch (const py::error_already_set&) {
     return WireText(exception);
   }

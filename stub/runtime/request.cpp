@@ -2,6 +2,7 @@
 
 #include "codec/request.hpp"
 #include "runtime/model_line.hpp"
+#include "runtime/without_gil.hpp"
 #include "shm/note.hpp"
 
 namespace wb {
@@ -63,7 +64,7 @@ ResponseValue PyRequest::Infer(Command command, const ModelCall& call) {
   request.address = 0;
   request.factory = 0;
   stub_->trace().Stamp(&request, call);
-  py::gil_scoped_release release;
+  const WithoutGil release;
   const NoteScope note(Origin::kBlsRequest, line_);
   HeldRefs keep(stub_->pool());
   try {

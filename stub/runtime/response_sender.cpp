@@ -1,6 +1,7 @@
 #include "runtime/response_sender.hpp"
 
 #include "codec/response.hpp"
+#include "runtime/without_gil.hpp"
 
 namespace wb {
 
@@ -18,6 +19,18 @@ void ResponseSender::DropFactory() {
   stub_->jobs().Push([stub = stub_, factory = identity_.factory] {
     stub->link().Cleanup(Command::kResponseFactoryCleanup, static_cast<std::uint64_t>(factory));
   });
+}
+
+template <typename Work>
+void ResponseSender::OrReopen(bool response, std::uint32_t flags, Work work) {
+  try {
+    work();
+  } catch (const PoolExhausted&) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (response) --responses_sent_;
+    if (flags == kResponseFinal) closed_ = false;
+    throw;
+  }
 }
 
 void ResponseSender::Send(const std::shared_ptr<PyResponse>& response, std::uint32_t flags) {
@@ -50,11 +63,12 @@ void ResponseSender::Send(const std::shared_ptr<PyResponse>& response, std::uint
     if (flags == kResponseFinal) closed_ = true;
   }
   if (response) response->Prune(identity_.requested_outputs);
-  py::gil_scoped_release release;
+  const WithoutGil release;
   HeldRefs keep(stub_->pool());
   try {
-    const Handle handle = response ? response->Save(stub_->pool(), stub_->release(), keep.get()) : 0;
-    Transmit(handle, flags);
+    OrReopen(response != nullptr, flags, [&] {
+      Transmit(response ? response->Save(stub_->pool(), stub_->release(), keep.get()) : 0, flags);
+    });
   } catch (const Error& error) {
     throw ModelException(error.what());
   }
@@ -77,7 +91,7 @@ void ResponseSender::SendReturned(Handle response) {
     closed_ = true;
     ++responses_sent_;
   }
-  Transmit(response, kResponseFinal);
+  OrReopen(true, kResponseFinal, [&] { Transmit(response, kResponseFinal); });
 }
 
 void ResponseSender::FailIfOpen(const std::string& message) {
@@ -120,8 +134,8 @@ bool ResponseSender::IsCancelled() {
     WB_STUB_LOG(*stub_, LogLevel::kError, "Cannot communicate with parent service");
     return false;
   }
-  py::gil_scoped_release release;
-  cancelled_ = stub_->link().IsCancelled(identity_.factory, identity_.request);
+  const WithoutGil release;
+  if (stub_->link().IsCancelled(identity_.factory, identity_.request)) cancelled_ = true;
   return cancelled_;
 }
 

@@ -2,6 +2,7 @@
 // §5).
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -45,6 +46,9 @@ class ResponseSender {
 
  private:
   void Transmit(Handle response, std::uint32_t flags);
+  // Runs `work`; where it finds no room, nothing was sent, and the request is as open as before.
+  template <typename Work>
+  void OrReopen(bool response, std::uint32_t flags, Work work);
   void DropFactory();
 
   Stub* stub_;
@@ -54,7 +58,7 @@ class ResponseSender {
   bool factory_settled_ = false;  // deleted by the parent, or asked to be
   int responses_sent_ = 0;
   bool taken_ = false;
-  bool cancelled_ = false;
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace wb

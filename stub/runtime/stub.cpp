@@ -8,6 +8,28 @@
 
 namespace wb {
 
+void ResponseStream::Put(ResponseValue response) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    arrived_.push_back(std::move(response));
+  }
+  changed_.notify_all();
+}
+
+std::optional<ResponseValue> ResponseStream::Take() {
+  std::optional<ResponseValue> response;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return over_ || !arrived_.empty(); });
+    if (arrived_.empty()) return std::nullopt;
+    response = std::move(arrived_.front());
+    arrived_.pop_front();
+    over_ = response->is_last;
+  }
+  if (response->is_last) changed_.notify_all();
+  return response;
+}
+
 std::shared_ptr<ResponseStream> StreamTable::Attach(std::uint64_t id) {
   std::lock_guard<std::mutex> lock(mutex_);
   auto& streams = streams_[id];
@@ -38,11 +60,7 @@ void StreamTable::Deliver(ResponseValue response) {
       if (streams.empty()) streams_.erase(id);
     }
   }
-  {
-    std::lock_guard<std::mutex> lock(stream->mutex);
-    stream->arrived.push_back(std::move(response));
-  }
-  stream->changed.notify_all();
+  stream->Put(std::move(response));
 }
 
 void Stub::Log(LogLevel level, const std::string& file, int line, const std::string& message) {
@@ -51,6 +69,13 @@ void Stub::Log(LogLevel level, const std::string& file, int line, const std::str
     return;
   }
   LogToStderr(level, file, line, message);
+}
+
+void Stub::GiveUp(const std::string& why) {
+  constexpr int kExitError = 1;
+  std::fprintf(stderr, "triton_python_backend_stub: cannot go on: %s\n", why.c_str());
+  if (link_.parent_gone()) pool()->Unlink();  // nobody else will
+  _exit(kExitError);
 }
 
 void Stub::LogToStderr(LogLevel level, const std::string& file, int line, const std::string& message) {

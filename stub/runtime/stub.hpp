@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "runtime/call_trace.hpp"
@@ -25,15 +26,22 @@ enum class Phase {
   kOver,
 };
 
-// Responses of one streamed BLS call, in order of arrival.
-struct ResponseStream {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<ResponseValue> arrived;
+// Responses of one streamed BLS call, in order of arrival. Any thread may put, any thread may take.
+class ResponseStream {
+ public:
+  void Put(ResponseValue response);
+  // Waits for the next one; nothing once the last was taken. Without the GIL.
+  std::optional<ResponseValue> Take();
 
   // Under the table's lock.
   bool attached = false;
   bool finished = false;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<ResponseValue> arrived_;
+  bool over_ = false;  // the last was taken
 };
 
 // Streams by the id the parent gave them. Either side of a stream may come first: the calling thread with the
@@ -77,6 +85,9 @@ class Stub {
   // To the parent in the background, or to stderr while (or where) there is nobody to tell.
   void Log(LogLevel level, const std::string& file, int line, const std::string& message);
   void LogToStderr(LogLevel level, const std::string& file, int line, const std::string& message);
+
+  // Ends the process at once, from whichever thread: what others wait for will never come.
+  [[noreturn]] void GiveUp(const std::string& why);
 
  private:
   Options options_;

@@ -113,9 +113,7 @@ int RunStub(Stub* stub) {
     RememberOutermostFrame();
     SettleInterpreter(uses_env);
     CreateBackendUtils(stub);
-    auto* loop = new CommandLoop(stub);  // stays if it throws
-    loop->Run();
-    delete loop;
+    (new CommandLoop(stub))->Run();  // never destroyed
     stub->pool()->Unlink();
     return kExitOk;
   } catch (const py::error_already_set& error) {

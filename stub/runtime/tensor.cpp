@@ -6,6 +6,7 @@
 #include "codec/tensor.hpp"
 #include "runtime/dlpack.hpp"
 #include "runtime/model_line.hpp"
+#include "runtime/without_gil.hpp"
 #include "shm/note.hpp"
 
 namespace wb {
@@ -17,7 +18,7 @@ constexpr std::uint64_t kLargeCopy = 1 << 20;
 
 void Copy(char* to, const char* from, std::uint64_t size) {
   if (size >= kLargeCopy) {
-    py::gil_scoped_release release;
+    const WithoutGil release;
     std::memcpy(to, from, size);
   } else if (size > 0) {
     std::memcpy(to, from, size);
@@ -174,7 +175,7 @@ py::array PyTensor::AsNumpy() {
                            " bytes, its shape needs " + std::to_string(copy.nbytes()));
     }
     Copy(static_cast<char*>(copy.mutable_data()), value_.data, static_cast<std::uint64_t>(copy.nbytes()));
-    array_ = copy;
+    if (!array_) array_ = copy;  // another thread may have been faster
   }
   return py::reinterpret_borrow<py::array>(array_);
 }

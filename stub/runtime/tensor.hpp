@@ -61,7 +61,7 @@ class PyTensor : public std::enable_shared_from_this<PyTensor> {
 
 // Same number that Triton uses; kInvalid if there is none.
 DataType DataTypeOf(const py::dtype& dtype);
-// None for BYTES and BF16 handled apart; throws ModelException for what NumPy cannot hold.
+// Throws ModelException for what NumPy cannot hold, BF16, and for BYTES, whose elements are of any length.
 py::dtype NumpyTypeOf(DataType type);
 
 }  // namespace wb

@@ -127,14 +127,14 @@ os._exit(ctypes.CDLL(None).pthread_mutex_lock(mutex))
 """
 
 
-def queue_mutex(stub: Instance, queue: str) -> int:
-    """Where in the region the lock of a queue lies, named as in the control block."""
+def queue_field(stub: Instance, queue: str, field: str) -> int:
+    """Where in the region a field of a queue lies, the queue named as in the control block."""
     layout = _host.layout(stub.kind.release)
     control = _OWNERSHIP + int(stub.process.args[len(stub.kind.command) + 6])  # type: ignore[index,arg-type]
     region = (Path("/dev/shm") / stub.channel.region_name).read_bytes()
     at, size = layout["Control"]["fields"][queue]
     handle = int.from_bytes(region[control + at : control + at + size], "little")
-    return _OWNERSHIP + handle + layout["Queue"]["fields"]["mutex"][0]
+    return _OWNERSHIP + handle + layout["Queue"]["fields"][field][0]
 
 
 def test_a_lock_whose_holder_died_ends_the_stub_in_order(
@@ -143,7 +143,7 @@ def test_a_lock_whose_holder_died_ends_the_stub_in_order(
     """While another thread of it waits for a message that will never come."""
     with harness.start(harness.our_stub("24.10"), tmp_path, MANY_WAYS) as stub:
         file = Path("/dev/shm") / stub.channel.region_name
-        mutex = queue_mutex(stub, "parent_mq")
+        mutex = queue_field(stub, "parent_mq", "mutex")
         request = make_request(np.array([1.0], dtype=np.float32), request_id="busy")
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(stub.channel.execute, [request], ANSWER_TIMEOUT)
@@ -189,6 +189,13 @@ def test_a_process_that_is_gone_cannot_be_attached() -> None:
     with pytest.raises(_host.StubNotHealthy):
         one.attach(pid)
     one.close()
+
+
+def test_a_closed_channel_takes_no_process() -> None:
+    one = channel()
+    one.close()
+    with pytest.raises(_host.StubError, match="is closed"):
+        one.attach(os.getpid())
 
 
 def test_regions_are_private() -> None:
