@@ -36,10 +36,12 @@ Envelope Envelope::Load(Pool* pool, const Release& release, Handle handle) {
   pool->At<wire::Message>(handle);
   envelope.command_ = release.FromWire(envelope.data()->command);
   if (envelope.data()->inline_response) {
-    pool->At(envelope.data()->response_mutex, sizeof(pthread_mutex_t));
-    pool->At(envelope.data()->response_cond, sizeof(pthread_cond_t));
-    envelope.mutex_ = pool->Load(envelope.data()->response_mutex);
-    envelope.condition_ = pool->Load(envelope.data()->response_cond);
+    const Handle mutex = envelope.data()->response_mutex;
+    const Handle condition = envelope.data()->response_cond;
+    pool->At(mutex, sizeof(pthread_mutex_t));
+    pool->At(condition, sizeof(pthread_cond_t));
+    envelope.mutex_ = pool->Load(mutex);
+    envelope.condition_ = pool->Load(condition);
   }
   return envelope;
 }

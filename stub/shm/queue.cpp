@@ -26,8 +26,9 @@ Queue Queue::Load(Pool* pool, Handle handle) {
   queue.size_ = queue.data_->size;
   constexpr std::size_t kMost = std::size_t{1} << 24;
   if (queue.size_ == 0 || queue.size_ > kMost) throw RegionBroken("a message queue has an impossible size");
-  pool->At(queue.data_->buffer, queue.size_ * sizeof(Handle));
-  queue.buffer_ = pool->Load(queue.data_->buffer);
+  const Handle buffer = queue.data_->buffer;
+  pool->At(buffer, queue.size_ * sizeof(Handle));
+  queue.buffer_ = pool->Load(buffer);
   queue.slots_ = queue.buffer_.as<Handle>();
   return queue;
 }

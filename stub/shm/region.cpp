@@ -86,19 +86,25 @@ Region Region::Create(const std::string& name, std::size_t size) {
   region.fd_ = shm_open(Path(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (region.fd_ < 0)
     throw Error("cannot create shared-memory region '" + name + "': " + std::strerror(errno));
+  try {
+    region.Fill(size);
+  } catch (...) {
+    Unlink(name);
+    throw;
+  }
+  return region;
+}
+
+void Region::Fill(std::size_t size) {
   // posix_fallocate, not ftruncate: a full file system has to fail here and not as SIGBUS at the first write.
   constexpr std::size_t kAtOnce = std::size_t{1} << 20;
-  const bool later = size > kAtOnce && HasAmpleRoom(region.fd_, size);
-  int error = posix_fallocate(region.fd_, 0, static_cast<off_t>(later ? kAtOnce : size));
-  if (error == 0 && later && ftruncate(region.fd_, static_cast<off_t>(size)) != 0) error = errno;
-  if (error != 0) {
-    Unlink(name);
-    ThrowExhausted(region.fd_, size, error);
-  }
-  region.Reserve(size);
-  region.MapTo(size);
-  if (later) region.filling_ = std::make_unique<Filling>(region.fd_, kAtOnce, size);
-  return region;
+  const bool later = size > kAtOnce && HasAmpleRoom(fd_, size);
+  int error = posix_fallocate(fd_, 0, static_cast<off_t>(later ? kAtOnce : size));
+  if (error == 0 && later && ftruncate(fd_, static_cast<off_t>(size)) != 0) error = errno;
+  if (error != 0) ThrowExhausted(fd_, size, error);
+  Reserve(size);
+  MapTo(size);
+  if (later) filling_ = std::make_unique<Filling>(fd_, kAtOnce, size);
 }
 
 Region Region::OpenWith(const std::string& name, bool writable) {

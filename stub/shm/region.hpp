@@ -44,6 +44,8 @@ class Region {
   class Filling;
 
   static Region OpenWith(const std::string& name, bool writable);
+  // Gives a new object its size, and maps it.
+  void Fill(std::size_t size);
   void Reserve(std::size_t size);
   void MapTo(std::size_t new_size);
 

@@ -30,6 +30,30 @@ def large(request):
     return answer(np.zeros({LARGE // 4}, dtype=np.float32))
 
 
+def send_large(request):
+    request.get_response_sender().send(answer(np.zeros({LARGE // 4}, dtype=np.float32)), flags=FINAL)
+
+
+def send_large_or_say_so(request):
+    sender = request.get_response_sender()
+    try:
+        sender.send(answer(np.zeros({LARGE // 4}, dtype=np.float32)), flags=FINAL)
+    except pb_utils.TritonModelException as error:
+        failure = pb_utils.TritonError("instead: " + str(error))
+        sender.send(pb_utils.InferenceResponse(error=failure), flags=FINAL)
+
+
+def drop_stream(request):
+    import resource
+
+    responses = call(request).exec(decoupled=True)
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), -1))
+    del responses
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    return answer(array(request))
+
+
 def handles(request):
     import os
     import resource
@@ -86,6 +110,36 @@ def test_the_stub_cannot_make_the_region_larger(plain_kind: StubKind, tmp_path: 
         assert stub.finalize() == 0
 
 
+@pytest.mark.parametrize("how", ["send_large", "send_large_or_say_so"])
+def test_a_response_that_finds_no_room_leaves_its_request_open(how: str, tmp_path: Path) -> None:
+    """Nothing was sent: the model may send something else, and its own failure is the answer where it does not."""
+    with harness.start(harness.our_stub("24.10"), tmp_path, MODEL) as stub:
+        with limited(resource.RLIMIT_FSIZE, stub.channel.capacity, stub.process.pid):
+            error = stub.infer(FOUR, request_id=how).error
+            assert error is not None
+            assert "Failed to increase the shared memory pool size" in error[1]
+            assert error[1].startswith("instead: ") == (how == "send_large_or_say_so")
+        assert stub.infer(FOUR, FOUR).error is None
+        assert stub.finalize() == 0
+
+
+def test_a_stream_is_dropped_where_no_thread_can_be_had(tmp_path: Path) -> None:
+    """Its last responses are taken on a thread of their own."""
+    with harness.start(harness.our_stub("24.10"), tmp_path, MODEL) as stub:
+        calls: list[_host.BlsCall] = []
+
+        def on_call(each: _host.BlsCall) -> None:
+            calls.append(each)
+            each.send([harness.tensor("OUTPUT0", FOUR)], final=False)
+
+        stub.handlers.bls = on_call
+        assert stub.infer(FOUR, request_id="drop_stream").error is None
+        calls[0].send([harness.tensor("OUTPUT0", FOUR)])
+        assert stub.infer(FOUR, FOUR).error is None
+        assert any("responses of a call were left behind" in line for line in stub.logs)
+        assert stub.finalize() == 0
+
+
 def test_the_host_cannot_make_the_region_larger(plain_kind: StubKind, tmp_path: Path) -> None:
     large = np.zeros(LARGE // 4, dtype=np.float32)
     with harness.start(plain_kind, tmp_path, MODEL) as stub:
@@ -112,6 +166,16 @@ def test_the_host_has_no_room_for_a_region() -> None:
             region_name=f"wb_test_{uuid.uuid4()}",
             shm_default_byte_size=2 << 20,
         )
+
+
+def test_the_host_has_no_address_space_for_a_region() -> None:
+    name = f"wb_test_{uuid.uuid4()}"
+    with (
+        limited(resource.RLIMIT_AS, psutil.Process().memory_info().vms + (16 << 20)),
+        pytest.raises(_host.StubError, match="cannot reserve address space"),
+    ):
+        _host.Channel(name="test_0", release="24.10", region_name=name)
+    assert not Path("/dev/shm", name).exists()
 
 
 def test_a_model_uses_up_its_file_handles(plain_kind: StubKind, tmp_path: Path) -> None:
