@@ -95,6 +95,8 @@ std::vector<std::string> Channel::Arguments(const std::string& model_file, const
 }
 
 void Channel::Attach(pid_t pid) {
+  if (link_->closing())
+    throw Error("the channel to stub process " + Quoted(link_->options().name) + " is closed");
   link_->peer().Attach(pid);
   if (link_->peer().Gone()) throw PeerGone(link_->NotHealthyText());
   services_->Start();
@@ -281,7 +283,8 @@ Handle Channel::Ask(std::unique_ptr<Batch>* batch, Command answer, const Deadlin
     throw;
   } catch (const PeerGone&) {
     in_flight_ = std::move(*batch);
-    if (!link_->closing()) link_->FailNotHealthy();
+    // Also while it is being closed: the requests may have been added after all open ones were made to fail.
+    link_->closing() ? link_->FailClosed() : link_->FailNotHealthy();
     throw;
   } catch (...) {
     in_flight_ = std::move(*batch);
@@ -381,11 +384,11 @@ std::optional<bool> Channel::IsReady(const Deadline& deadline, const Interrupt& 
 }
 
 void Channel::Close() {
-  if (closed_.exchange(true)) return;
+  // A forked child has none of the threads, and the conversation is its parent's.
+  if (closed_.exchange(true) || link_->pool()->inherited()) return;
   link_->StartClosing();
   services_->Stop();
-  link_->Fail(Fault::Kind::kNotHealthy,
-              "the channel to stub process " + Quoted(link_->options().name) + " was closed");
+  link_->FailClosed();
   link_->retained().Clear();
   link_->pool()->Unlink();
 }

@@ -69,6 +69,9 @@ class Link {
   // The conversation is over; the first reason stays. Open requests fail with it.
   void Fail(Fault::Kind kind, const std::string& text);
   void FailNotHealthy() { Fail(Fault::Kind::kNotHealthy, NotHealthyText()); }
+  void FailClosed() {
+    Fail(Fault::Kind::kNotHealthy, "the channel to stub process '" + options_.name + "' was closed");
+  }
   std::string NotHealthyText() const { return "Stub process '" + options_.name + "' is not healthy."; }
   std::optional<Fault> fault() const;
   // Throws what the fault says, if there is one.

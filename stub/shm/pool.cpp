@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "protocol/error.hpp"
+#include "protocol/segment.hpp"
 #include "shm/note.hpp"
 #include "shm/sync.hpp"
 
@@ -27,6 +28,11 @@ namespace bi = boost::interprocess;
 
 namespace {
 
+std::atomic<unsigned> forks{0};
+
+// As soon as this code is loaded: nothing of it can have been used before.
+[[maybe_unused]] const int counts_forks = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+
 constexpr const char* kMutexName = "shm_mutex";
 constexpr const char* kSizeName = "total size";
 // Held for microseconds by a healthy process; a process stopped inside (SIGSTOP) must not stop the other for
@@ -42,6 +48,8 @@ pid_t ThreadId() {
 }
 
 }  // namespace
+
+unsigned Forks() { return forks.load(std::memory_order_relaxed); }
 
 struct Pool::Segment {
   bi::managed_external_buffer buffer;
@@ -176,22 +184,20 @@ char* Pool::At(Handle handle, std::size_t size) {
 // Whether the allocator's own marks say that a block begins there. Giving back what is no block would have
 // its code follow whatever lies there as pointers.
 bool Pool::IsInUse(Handle handle) const {
-  constexpr std::uint64_t kHeader = 16;
-  constexpr std::uint64_t kUnit = 16;
-  constexpr std::uint64_t kAllocated = std::uint64_t{1} << 63;
-  constexpr std::uint64_t kPreviousAllocated = std::uint64_t{1} << 62;
+  using wire::kUnit;
+  constexpr std::uint64_t kHeader = sizeof(wire::BlockHeader);
   const auto mark = [this](std::uint64_t block) {
     return *reinterpret_cast<const std::uint64_t*>(Address(static_cast<Handle>(block)) +
-                                                   sizeof(std::uint64_t));
+                                                   offsetof(wire::BlockHeader, units_and_flags));
   };
   const auto start = static_cast<std::uint64_t>(handle);
   if (start % kUnit != 0 || start < kHeader) return false;
   const std::uint64_t own = mark(start - kHeader);
-  const std::uint64_t units = own & (kPreviousAllocated - 1);
+  const std::uint64_t units = own & wire::kUnitsMask;
   const std::uint64_t limit = region_.size();
-  if (!(own & kAllocated) || units < 2 || units > limit / kUnit) return false;
+  if (!(own & wire::kBlockAllocated) || units < 2 || units > limit / kUnit) return false;
   const std::uint64_t next = start - kHeader + units * kUnit;
-  if (next > limit - kHeader || !(mark(next) & kPreviousAllocated)) return false;
+  if (next > limit - kHeader || !(mark(next) & wire::kPreviousAllocated)) return false;
   return reinterpret_cast<const wire::Ownership*>(Address(handle))->count > 0;
 }
 
@@ -243,6 +249,7 @@ void Pool::Hold(Handle handle) {
 }
 
 void Pool::LetGo(Handle handle) noexcept {
+  if (inherited()) return;  // whoever had the mutex when the process was forked has it for ever
   const std::lock_guard lock(held_mutex_);
   const auto found = held_.find(handle);
   if (found != held_.end()) held_.erase(found);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "protocol/layout.hpp"
@@ -16,19 +17,24 @@ namespace wb {
 
 class Pool;
 
-// One counted reference to one object. Move-only; gives the reference back when destroyed.
+// How many forks lie between this process and the one that loaded this code. What a child inherits is a copy
+// of something that its parent still uses: it gives back nothing, ends nothing and removes nothing.
+unsigned Forks();
+
+// One counted reference to one object. Move-only; gives the reference back when destroyed, in the process
+// that took it.
 class Ref {
  public:
   Ref() = default;
-  Ref(Pool* pool, Handle handle) : pool_(pool), handle_(handle) {}
+  Ref(Pool* pool, Handle handle) : pool_(pool), handle_(handle), forks_(Forks()) {}
   ~Ref() { Reset(); }
-  Ref(Ref&& other) noexcept : pool_(other.pool_), handle_(other.handle_) { other.pool_ = nullptr; }
+  Ref(Ref&& other) noexcept { *this = std::move(other); }
   Ref& operator=(Ref&& other) noexcept {
     if (this != &other) {
       Reset();
-      pool_ = other.pool_;
+      pool_ = std::exchange(other.pool_, nullptr);
       handle_ = other.handle_;
-      other.pool_ = nullptr;
+      forks_ = other.forks_;
     }
     return *this;
   }
@@ -45,6 +51,7 @@ class Ref {
  private:
   Pool* pool_ = nullptr;
   Handle handle_ = 0;
+  unsigned forks_ = 0;
 };
 
 // What one side holds while a message is under way.
@@ -107,7 +114,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void LetGo(Handle handle) noexcept;
   std::vector<Handle> Held();
   const std::string& name() const { return region_.name(); }
-  bool Unlink() noexcept { return Region::Unlink(region_.name()); }
+  // In a forked child this is its parent's, and stays.
+  bool inherited() const { return forks_ != Forks(); }
+  // True if there was something to remove.
+  bool Unlink() noexcept { return !inherited() && Region::Unlink(region_.name()); }
   // After this no lock is taken any more and references are dropped without a trace: the other side died
   // inside.
   void Abandon() noexcept { broken_ = true; }
@@ -138,6 +148,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   bool IsInUse(Handle handle) const;
   void Release(Handle handle) noexcept;
 
+  const unsigned forks_ = Forks();
   Region region_;
   std::size_t growth_;
   std::atomic<std::size_t> peak_{0};     // both change under the region's lock
@@ -153,7 +164,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
 inline char* Ref::data() const { return pool_->Address(handle_) + wire::kOwnershipHeader; }
 inline void Ref::Reset() noexcept {
-  if (pool_) pool_->Release(handle_);
+  if (pool_ && forks_ == Forks()) pool_->Release(handle_);
   pool_ = nullptr;
 }
 

@@ -112,7 +112,7 @@ def test_the_stub_cannot_make_the_region_larger(plain_kind: StubKind, tmp_path: 
 
 @pytest.mark.parametrize("how", ["send_large", "send_large_or_say_so"])
 def test_a_response_that_finds_no_room_leaves_its_request_open(how: str, tmp_path: Path) -> None:
-    """Nothing was sent: the model may send something else, and its own failure is the answer where it does not."""
+    """Nothing was sent: the model may send something else; where it does not, its failure is the answer."""
     with harness.start(harness.our_stub("24.10"), tmp_path, MODEL) as stub:
         with limited(resource.RLIMIT_FSIZE, stub.channel.capacity, stub.process.pid):
             error = stub.infer(FOUR, request_id=how).error

@@ -1,4 +1,4 @@
-"""Threads of a stub and of its model: what one of them meets must not take the process down, or hang a request."""
+"""Threads of a stub and its model: what one of them meets must not end the process, or hang a request."""
 
 from __future__ import annotations
 

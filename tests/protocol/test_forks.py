@@ -1,0 +1,61 @@
+"""Children that the process forks which leads a conversation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_FORKS = """
+import os, subprocess, sys, time
+from pathlib import Path
+import numpy as np
+from tests.protocol import harness
+from tests.protocol.models import MANY_WAYS
+
+folder = Path(sys.argv[1])
+kind = harness.our_stub("24.10")
+(folder / "test" / "1").mkdir(parents=True)
+(folder / "test" / "1" / "model.py").write_text(MANY_WAYS)
+channel = harness._host.Channel(name="test_0", release="24.10", region_name=f"wb_test_{os.getpid()}")
+arguments = channel.arguments(str(folder / "test" / "1" / "model.py"), str(kind.python_lib))
+process = subprocess.Popen([*kind.command, *arguments], env={**os.environ, **kind.environment})
+channel.attach(process.pid)
+channel.wait_started(30)
+channel.initialize(harness.initialize_arguments(folder, {}), 30)
+stub = harness.Instance(kind, channel, process, harness.Handlers())
+numbers = np.arange(1000, dtype=np.float32)
+kept = stub.infer(numbers, request_id="identity")
+time.sleep(0.3)  # until the stub has let go of the request
+free = channel.free_bytes
+
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+deadline = time.monotonic() + 10
+while os.waitpid(child, os.WNOHANG) == (0, 0):
+    if time.monotonic() > deadline:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        raise SystemExit("the child does not end")
+    time.sleep(0.01)
+assert Path("/dev/shm", channel.region_name).exists(), "the region lost its name"
+assert channel.free_bytes == free, "something was given back"
+for _ in range(3):
+    np.testing.assert_array_equal(stub.infer(numbers, request_id="identity").outputs[0].numpy(), numbers)
+np.testing.assert_array_equal(kept.outputs[0].numpy(), numbers)
+assert stub.finalize() == 0
+channel.close()
+"""
+
+
+def test_a_forked_child_ends_without_a_trace(tmp_path: Path) -> None:
+    """It ends as programs do, with what is registered for that and the objects it inherited."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKS, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
