@@ -52,7 +52,7 @@ export class Actions {
     if (!current) {
       return trans.__('Open a notebook first');
     }
-    if (!current.store.isLive) {
+    if (!current.link || !current.store.isLive) {
       return trans.__('Load the extension in the kernel first');
     }
     if (!current.store.hello?.features?.includes(verb)) {
@@ -74,14 +74,22 @@ export class Actions {
     return wants ? wants(name) : null;
   }
 
+  /** Say why a command was not done. */
+  refuse(title: string, reason: string): void {
+    this.notifier.failed(this.trans.__('%1: %2', title, reason));
+  }
+
   /** Start a job and say how it ended. */
   async do(verb: string, args: JSONObject, title: string): Promise<Job | null> {
-    const followed = this.current;
-    if (!followed?.link || !this._isAllowed(followed, title)) {
+    // Asked again: a dialog may have been open since.
+    const reason = this.reasonAgainst(verb);
+    if (reason !== null) {
+      this.refuse(title, reason);
       return null;
     }
+    const followed = this.current!;
     try {
-      const job = await followed.link.do(verb, args);
+      const job = await followed.link!.do(verb, args);
       this.notifier.jobEnded(job, title);
       return job;
     } catch {
@@ -94,12 +102,9 @@ export class Actions {
     this.notifier.loadFailed(message, again);
   }
 
-  /** Load a model again: its cell is run where it was edited, else the kernel does it. */
+  /** Load a model again, where nothing is against it: its cell is run where it was edited, else the kernel does it. */
   async reload(model: string, title: string): Promise<void> {
     const followed = this.current!;
-    if (!this._isAllowed(followed, title)) {
-      return;
-    }
     const cell = cellOfModel(followed.panel, model);
     const known = followed.store.model(model);
     const text = cell?.model.sharedModel.getSource();
@@ -130,13 +135,5 @@ export class Actions {
   /** The row under an open context menu, by an attribute its node has. */
   contextValue(attribute: string): string | null {
     return this.contextNode(node => node.hasAttribute(attribute))?.getAttribute(attribute) ?? null;
-  }
-
-  /** Whether the notebook is trusted. A command that is off can still be executed by a program. */
-  private _isAllowed(followed: Followed, title: string): boolean {
-    if (!followed.isTrusted) {
-      this.notifier.failed(this.trans.__('%1: trust the notebook first', title));
-    }
-    return followed.isTrusted;
   }
 }

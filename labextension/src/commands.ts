@@ -39,7 +39,11 @@ export function addModelCommands(
       isEnabled: args => entry.reason(args) === null,
       // In the toolbar of a cell only where the cell defines a model; the settings' schema says which those are.
       isVisible: args => !args.isOfCell || modelOf(actions.current?.panel.content.activeCell) !== null,
-      execute: entry.execute
+      // A command that is off can still be executed, by a program or a notification.
+      execute: args => {
+        const reason = entry.reason(args);
+        return reason === null ? entry.execute(args) : actions.refuse(entry.label.replace('...', ''), reason);
+      }
     });
   }
   return entries.map(entry => entry.id);

@@ -4,7 +4,7 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { ISignal, Signal } from '@lumino/signaling';
 import { KernelLink } from './link';
 import type { Settings } from './settings';
-import { bare, RunTexts } from './source';
+import { bare, mentionsWorkbench, RunTexts } from './source';
 import { KernelStore } from './store';
 import { isTrusted } from './trust';
 
@@ -45,7 +45,7 @@ export class Followed {
 
   private get _mentions(): boolean {
     for (const cell of this.panel.content.model?.cells ?? []) {
-      if (cell.type === 'code' && /\bworkbench\b|%triton\b/.test(cell.sharedModel.getSource())) {
+      if (cell.type === 'code' && mentionsWorkbench(cell.sharedModel.getSource())) {
         return true;
       }
     }
@@ -53,6 +53,9 @@ export class Followed {
   }
 
   private _watchTrust(): void {
+    if (this.panel.isDisposed) {
+      return;
+    }
     const cells = this.panel.content.model?.cells;
     const watch = () => {
       for (const cell of cells ?? []) {
@@ -75,6 +78,10 @@ export class Followed {
   }
 
   private _attach(): void {
+    // It may have been closed while its kernel was starting.
+    if (this.panel.isDisposed) {
+      return;
+    }
     const kernel = this.panel.sessionContext.session?.kernel ?? null;
     if (kernel && this.link?.kernel === kernel) {
       return;
@@ -143,13 +150,15 @@ export class Follower {
     return this._trustChanged;
   }
 
-  /** Emits each notebook that is opened. */
-  get added(): ISignal<this, Followed> {
-    return this._added;
-  }
-
+  /** The notebooks that are open. */
   get all(): Followed[] {
     return [...this._all.values()];
+  }
+
+  /** Call `watch` with each notebook that is open, and with each that will be. */
+  each(watch: (followed: Followed) => void): void {
+    this._added.connect((_, followed) => watch(followed));
+    this.all.forEach(watch);
   }
 
   private _add(panel: NotebookPanel): void {

@@ -3,6 +3,7 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSONObject } from '@lumino/coreutils';
 import type { Actions } from './actions';
+import { copyText } from './common/copy';
 import { showText } from './common/form';
 import { modelIcon } from './icons';
 import { CommandIDs, Section } from './ids';
@@ -73,11 +74,12 @@ export function addGeneralCommands(
     describedBy: described.line,
     isEnabled: () => actions.contextValue('data-triton-line') !== null,
     execute: () => {
-      const line = Number(actions.contextValue('data-triton-line'));
-      return commands.execute(CommandIDs.goToLine, {
-        model: actions.contextValue('data-triton-model'),
-        line
-      });
+      const line = actions.contextValue('data-triton-line');
+      if (line === null) {
+        return actions.refuse(trans.__('Go to Line'), trans.__('No block is meant whose line is known'));
+      }
+      const model = actions.contextValue('data-triton-model');
+      return commands.execute(CommandIDs.goToLine, { model, line: Number(line) });
     }
   });
   commands.addCommand(CommandIDs.copyTrace, {
@@ -86,10 +88,13 @@ export function addGeneralCommands(
     describedBy: described.trace,
     isEnabled: () => Boolean(actions.current?.store.traces.length),
     execute: args => {
-      const traces = actions.current!.store.traces;
+      const traces = actions.current?.store.traces ?? [];
+      if (!traces.length) {
+        return actions.refuse(trans.__('Copy as JSON'), trans.__('There is no trace'));
+      }
       const id = args.ofRow ? actions.contextValue('data-triton-trace') : args.trace;
       const trace = traces.find(each => String(each.id) === id) ?? traces[traces.length - 1];
-      return navigator.clipboard.writeText(JSON.stringify(trace, null, 2));
+      return copyText(JSON.stringify(trace, null, 2));
     }
   });
   commands.addCommand(CommandIDs.newNotebook, {

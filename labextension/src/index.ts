@@ -65,9 +65,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     new CellMarks(follower, trans, refresh);
     follower.currentChanged.connect(refresh);
     follower.trustChanged.connect(refresh);
-    follower.added.connect((_, { store }) =>
-      store.changed.connect((_, change) => change !== 'log' && refresh())
-    );
+    follower.each(({ store }) => store.changed.connect((_, change) => change !== 'log' && refresh()));
   }
 };
 

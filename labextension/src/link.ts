@@ -7,10 +7,9 @@ import { Signal } from '@lumino/signaling';
 import { COMM_TARGET, PROTOCOL } from './ids';
 import { readMessage, TOPICS } from './protocol';
 import { Said } from './said';
+import { mentionsWorkbench } from './source';
 import type { Job, KernelStore } from './store';
 
-/** Code after which a kernel may have the extension: worth a try to open the comm. */
-const MENTIONS = /\bworkbench\b|%triton\b/;
 const DEAD = new Set<Kernel.Status>(['dead', 'terminating']);
 /** JupyterLab's `CommsOverSubshells.Disabled`: the user's setting, or that of the page. */
 const NO_SUBSHELLS = 'disabled' as Kernel.IKernelConnection['commsOverSubshells'];
@@ -59,30 +58,11 @@ export class KernelLink implements IDisposable {
     if (this.store.phase !== 'lost') {
       this.store.setPhase('connecting');
     }
-    let comm: Kernel.IComm;
     try {
-      comm = this.kernel.createComm(COMM_TARGET);
+      this._open(this.kernel.createComm(COMM_TARGET));
     } catch {
-      this.store.setPhase('lost');
-      return;
+      this._drop(); // a kernel that is dead, or takes no comms
     }
-    this._comm = comm;
-    this._seq = 0;
-    comm.onMsg = message => {
-      if (comm === this._comm) {
-        this._receive(message.content.data);
-      }
-    };
-    comm.onClose = () => {
-      if (comm === this._comm) {
-        this._comm = null;
-        // Their end is told with the new phase: the workbench that is loaded next must not do them.
-        this._queue.clear();
-        // A kernel without the extension knows no such target, and closes at once.
-        this.store.setPhase(this.store.isLive || this.store.isStale ? 'lost' : 'not-loaded');
-      }
-    };
-    comm.open({ v: [PROTOCOL] });
   }
 
   /** Load the extension in the kernel, then open the comm. Rejects with the kernel's words. */
@@ -99,7 +79,7 @@ export class KernelLink implements IDisposable {
     this.open();
   }
 
-  /** Ask for something to be done; resolves when it has ended, well or not. */
+  /** Ask for something to be done; resolves when it has ended, well or not. Rejects where nobody will tell of that. */
   do(verb: string, args: JSONObject): Promise<Job> {
     const id = UUID.uuid4();
     return new Promise<Job>((resolve, reject) => {
@@ -109,11 +89,20 @@ export class KernelLink implements IDisposable {
       }
       const settle = (_: KernelStore, job: Job) => {
         if (job.id === id && job.state !== 'running') {
-          this.store.jobChanged.disconnect(settle);
+          leave();
           resolve(job);
         }
       };
+      const leave = () => {
+        this.store.jobChanged.disconnect(settle);
+        this._asked.delete(abandon);
+      };
+      const abandon = () => {
+        leave();
+        reject(new Error('the link to the kernel was given up'));
+      };
       this.store.jobChanged.connect(settle);
+      this._asked.add(abandon);
       this.store.asked(id, verb, args.model as string | undefined, this.waits);
       // One that would wait is kept here, where it can still be dropped.
       this._queue.set(id, { job: id, verb, args });
@@ -155,11 +144,35 @@ export class KernelLink implements IDisposable {
     }
     this._isDisposed = true;
     Signal.clearData(this);
+    this._queue.clear();
+    this._asked.forEach(abandon => abandon());
+    // Another kernel's link may fill the store next, and will tell nothing of these.
+    this.store.endJobs();
     const comm = this._comm;
     this._comm = null;
     if (comm && !comm.isDisposed && !this.kernel.isDisposed) {
       comm.close();
     }
+  }
+
+  private _open(comm: Kernel.IComm): void {
+    this._comm = comm;
+    this._seq = 0;
+    comm.onMsg = message => {
+      if (comm === this._comm) {
+        this._receive(message.content.data);
+      }
+    };
+    comm.onClose = () => {
+      if (comm === this._comm) {
+        this._comm = null;
+        // Their end is told with the new phase: the workbench that is loaded next must not do them.
+        this._queue.clear();
+        // A kernel without the extension knows no such target, and closes at once.
+        this.store.setPhase(this.store.isLive || this.store.isStale ? 'lost' : 'not-loaded');
+      }
+    };
+    comm.open({ v: [PROTOCOL] });
   }
 
   private _receive(data: JSONValue): void {
@@ -232,7 +245,7 @@ export class KernelLink implements IDisposable {
     const parent = (message.parent_header as { msg_id?: string }).msg_id;
     if (message.header.msg_type === 'execute_input') {
       const code = (message as Messages.IExecuteInputMsg).content.code;
-      if (!this._comm && this.attachesItself && MENTIONS.test(code)) {
+      if (!this._comm && this.attachesItself && mentionsWorkbench(code)) {
         this._loader = parent ?? null;
       }
     } else if (message.header.msg_type === 'error') {
@@ -251,5 +264,7 @@ export class KernelLink implements IDisposable {
   private _loader: string | null = null;
   private _queue = new Map<string, JSONObject>();
   private _cells = new Set<string>();
+  /** Gives up the promise of each job that has not ended. */
+  private _asked = new Set<() => void>();
   private _isDisposed = false;
 }

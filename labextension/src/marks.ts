@@ -18,8 +18,7 @@ export class CellMarks {
     /** Called when a cell became or ceased to be a model cell, or another is active. */
     private readonly changed: () => void
   ) {
-    follower.added.connect((_, followed) => this._watch(followed));
-    follower.all.forEach(followed => this._watch(followed));
+    follower.each(followed => this._watch(followed));
     follower.settings.changed.connect(() => follower.all.forEach(each => this._draw(each)));
     NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
       const followed = follower.all.find(each => each.panel.content === notebook);
@@ -71,15 +70,16 @@ export class CellMarks {
       return;
     }
     const node = known ?? document.createElement('div');
-    if (node.dataset.mark === mark) {
+    const words = this._words(mark, model);
+    if (node.dataset.mark === mark && node.title === words) {
       return;
     }
     node.dataset.mark = mark;
     node.className = `${MARK} jp-mod-${mark}`;
     node.textContent = SIGNS[mark];
-    node.title = this._words(mark, model);
+    node.title = words;
     node.setAttribute('role', 'img');
-    node.setAttribute('aria-label', node.title);
+    node.setAttribute('aria-label', words);
     if (!known) {
       cell.node.append(node);
     }

@@ -7,6 +7,7 @@ import { Crashes } from './crashes';
 import type { Followed, Follower } from './follow';
 import { CommandIDs } from './ids';
 import type { ErrorData, ShmData } from './protocol';
+import type { Event } from './settings';
 import type { Job } from './store';
 
 const SUCCESS_MS = 4000;
@@ -22,8 +23,7 @@ export class Notifier {
     private readonly commands: CommandRegistry,
     private readonly trans: TranslationBundle
   ) {
-    follower.added.connect((_, followed) => this._watch(followed));
-    follower.all.forEach(followed => this._watch(followed));
+    follower.each(followed => this._watch(followed));
   }
 
   /** A job that the user asked for has ended. */
@@ -133,7 +133,7 @@ export class Notifier {
     return { label: this.trans.__('Show Logs'), callback: () => this._run(CommandIDs.openLogs) };
   }
 
-  private _wants(event: 'crash' | 'leak' | 'push'): boolean {
+  private _wants(event: Event): boolean {
     return this.follower.settings.get('notifyOn').includes(event);
   }
 

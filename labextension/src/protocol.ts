@@ -1,5 +1,7 @@
 // Messages of the kernel link, as the kernel's side (workbench/lab) writes them.
 
+import { PROTOCOL } from './ids';
+
 export type Topic = 'models' | 'shm' | 'trace' | 'servers' | 'log';
 export const TOPICS: readonly Topic[] = ['models', 'shm', 'trace', 'servers', 'log'];
 
@@ -163,7 +165,7 @@ const KINDS: ReadonlySet<string> = new Set<keyof Bodies>([
 /** The message in a comm's data, or null where it is of a kind or version that this side does not know. */
 export function readMessage(data: unknown): KernelMessage | null {
   const message = data as Partial<KernelMessage> | null;
-  if (!message || message.v !== 1 || typeof message.kind !== 'string' || !message.body) {
+  if (!message || message.v !== PROTOCOL || typeof message.kind !== 'string' || !message.body) {
     return null;
   }
   return KINDS.has(message.kind) ? (message as KernelMessage) : null;

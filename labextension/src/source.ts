@@ -5,11 +5,18 @@ import type { ModelData } from './protocol';
 
 const CELL_MAGIC = /^\s*%%triton\s+model\s+([A-Za-z0-9_][\w.-]*)/;
 const THIS_CELL = /^[ \t]*%triton\s+model\s+([A-Za-z0-9_][\w.-]*)[^\n]*--this-cell\b[^\n]*$/m;
+/** Code after which a kernel may have the workbench: worth a try to attach. */
+const MENTIONS = /\bworkbench\b|%triton\b/;
 const ANY_MAGIC = /^[ \t]*%triton\b[^\n]*$/gm;
 
 /** The name of the model that a cell defines, or null. */
 export function modelOfCell(text: string): string | null {
   return (CELL_MAGIC.exec(text) ?? THIS_CELL.exec(text))?.[1] ?? null;
+}
+
+/** Whether code may load the workbench, or uses it. */
+export function mentionsWorkbench(text: string): boolean {
+  return MENTIONS.test(text);
 }
 
 /** Seven hex digits that the kernel shows as `src:`, for a model cell without helpers of other cells. */

@@ -11,14 +11,13 @@ export class StatusItem extends SectionView {
     this.removeClass('jp-TritonSection');
     this.addClass('jp-TritonStatus');
     const { follower } = context;
-    const watch = (store: KernelStore) =>
+    follower.each(({ store }) =>
       store.modelChanged.connect((_, { before, now }) => {
         if (before && now.state === 'READY' && now.reload_ms !== null && before.src !== now.src) {
           this._flash(now.name, now.reload_ms);
         }
-      });
-    follower.added.connect((_, followed) => watch(followed.store));
-    follower.all.forEach(followed => watch(followed.store));
+      })
+    );
     follower.settings.changed.connect(() => this.setHidden(!follower.settings.get('showStatusBar')));
     this.setHidden(!follower.settings.get('showStatusBar'));
   }

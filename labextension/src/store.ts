@@ -30,7 +30,6 @@ export class KernelStore {
   log: readonly LogLine[] = [];
   dropped = 0;
   jobs: ReadonlyMap<string, Job> = new Map();
-  selectedModel: string | null = null;
   lastError: ErrorData | null = null;
 
   constructor(private limits: Limits) {}
@@ -51,6 +50,16 @@ export class KernelStore {
 
   get jobChanged(): ISignal<this, Job> {
     return this._jobChanged;
+  }
+
+  /** The model whose row was chosen, while there is one of that name. */
+  get selectedModel(): string | null {
+    return this.model(this._selectedModel)?.name ?? null;
+  }
+
+  /** The trace that was chosen to be shown, while there is one; null: the newest. */
+  get shownTrace(): TraceData['id'] | null {
+    return this.traces.find(each => each.id === this._shownTrace)?.id ?? null;
   }
 
   get isStale(): boolean {
@@ -85,7 +94,7 @@ export class KernelStore {
     }
     this.phase = phase;
     if (phase === 'lost' || phase === 'no-kernel' || phase === 'not-loaded') {
-      this._endJobs();
+      this.endJobs();
     }
     this._changed.emit('phase');
   }
@@ -99,14 +108,21 @@ export class KernelStore {
     this.log = [];
     this.dropped = 0;
     this.lastError = null;
-    for (const part of ['models', 'shm', 'trace', 'servers', 'log'] as const) {
+    this._selectedModel = null;
+    this._shownTrace = null;
+    for (const part of ['models', 'shm', 'trace', 'servers', 'log', 'selection'] as const) {
       this._changed.emit(part);
     }
   }
 
   select(model: string | null): void {
-    this.selectedModel = model;
+    this._selectedModel = model;
     this._changed.emit('selection');
+  }
+
+  showTrace(id: TraceData['id']): void {
+    this._shownTrace = id;
+    this._changed.emit('trace');
   }
 
   asked(id: string, verb: string, model: string | undefined, waiting: boolean): void {
@@ -137,6 +153,13 @@ export class KernelStore {
     const job = this.jobs.get(id);
     if (job) {
       this._setJob({ ...job, cancel: isHeld ? 'held' : 'sent' });
+    }
+  }
+
+  /** Nobody will tell how the jobs end that run now. */
+  endJobs(): void {
+    for (const job of [...this.jobs.values()]) {
+      this._setJob({ ...job, waiting: false, state: 'cancelled', isLost: true });
     }
   }
 
@@ -249,12 +272,8 @@ export class KernelStore {
     return { model: job?.model, cancel: job?.cancel };
   }
 
-  private _endJobs(): void {
-    for (const job of [...this.jobs.values()]) {
-      this._setJob({ ...job, waiting: false, state: 'cancelled', isLost: true });
-    }
-  }
-
+  private _selectedModel: string | null = null;
+  private _shownTrace: TraceData['id'] | null = null;
   private _changed = new Signal<this, Change>(this);
   private _modelChanged = new Signal<this, { before: ModelData | null; now: ModelData }>(this);
   private _failed = new Signal<this, ErrorData>(this);

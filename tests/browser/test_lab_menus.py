@@ -1,4 +1,4 @@
-"""Context menus of the panel: what was clicked is what is meant, whatever cell is active."""
+"""Menus of the panel: what was clicked is what is meant, whatever cell is active. What is off is not done."""
 
 from __future__ import annotations
 
@@ -75,7 +75,14 @@ def test_a_block_leads_to_its_line(lab: LabPage, panel: TritonPanel) -> None:
     lab.wait(lambda: panel.cursor() == {"cell": 1, "line": line}, "the cursor to be at the line")
 
 
-def test_the_trace_that_is_shown_is_copied(lab: LabPage, panel: TritonPanel) -> None:
+HIDE_CLIPBOARD = (
+    "() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })"
+)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_the_trace_that_is_shown_is_copied(lab: LabPage, panel: TritonPanel, secure: bool) -> None:
+    """Also on a page that is not served over TLS, where browsers have no `navigator.clipboard`."""
     lab.open_cells(LOAD, ONE, TWO, "%triton trace one X=[1,2]", "%triton trace two X=[1,2]")
     panel.show()
     for index in range(5):
@@ -85,8 +92,30 @@ def test_the_trace_that_is_shown_is_copied(lab: LabPage, panel: TritonPanel) -> 
     lab.wait(lambda: chosen.locator("option").count() == 2, "two traces")
     chosen.select_option(index=1)  # the older one
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    lab.page.evaluate("() => { window.kept = navigator.clipboard; return window.kept.writeText('{}'); }")
+    if not secure:
+        lab.page.evaluate(HIDE_CLIPBOARD)
     choose(lab, trace.locator(".jp-TritonTrace-row").first, "Copy as JSON")
     lab.wait(
-        lambda: json.loads(lab.page.evaluate("navigator.clipboard.readText()") or "{}").get("model") == "one",
+        lambda: json.loads(lab.page.evaluate("window.kept.readText()") or "{}").get("model") == "one",
         "the trace that is shown to be copied",
     )
+
+
+def test_what_is_off_is_not_done_and_says_why(lab: LabPage, panel: TritonPanel) -> None:
+    """A program, or a notification that is still there, may execute a command that menus show as off."""
+    lab.open_cells("value = 1", LOAD)
+    panel.show()
+    for name, words in {
+        "stop-all": "Stop All Stubs: Load the extension in the kernel first",
+        "reload": "Reload Model: Load the extension in the kernel first",
+        "go-to-failing-line": "Go to Failing Line: No line is known to have failed",
+        "copy-trace": "Copy as JSON: There is no trace",
+    }.items():
+        lab.command(f"triton-workbench:{name}")
+        panel.notification(words).wait_for()
+    lab.run(1)
+    panel.wait_for_status("Triton 0 ready")
+    lab.command("triton-workbench:export")
+    panel.notification("Export Model: Choose a model").wait_for()
+    assert lab.page.locator(".jp-Dialog").count() == 0

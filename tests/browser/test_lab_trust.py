@@ -50,8 +50,8 @@ def test_one_cell_without_trust_keeps_actions_off(lab: LabPage, panel: TritonPan
     panel.wait_for_state("negate", "ready")  # it is shown
     assert not is_enabled(lab, "triton-workbench:reload", model="negate")
     lab.command("triton-workbench:reload", model="negate")  # as a program may, past its being off
-    panel.notification("Reload negate: trust the notebook first").wait_for()
-    assert panel.notification("Reload negate").count() == 1
+    panel.notification("Reload Model: Trust the notebook first").wait_for()
+    assert panel.notification("Reload Model").count() == 1
 
     trust(lab, panel)
     lab.wait(lambda: is_enabled(lab, "triton-workbench:reload", model="negate"), "actions to be on")

@@ -10,6 +10,7 @@ class Connection {
   supportsSubshells = false;
   commsOverSubshells = 'perCommTarget';
   isDisposed = false;
+  isDead = false;
   statusChanged = new Signal<this, string>(this);
   iopubMessage = new Signal<this, object>(this);
   anyMessage = new Signal<this, object>(this);
@@ -21,7 +22,11 @@ class Connection {
     isDisposed: false,
     onMsg: (() => {}) as (message: object) => void,
     onClose: () => {},
-    open: () => {},
+    open: () => {
+      if (this.isDead) {
+        throw new Error('Kernel is dead');
+      }
+    },
     close: () => {},
     dispose: () => {},
     send: (message: { kind: string; body: Record<string, unknown> }) => void this.sent.push(message)
@@ -137,6 +142,37 @@ describe('a job that waits while the workbench goes away', () => {
     void link.do('lint', {});
     kernel.become('idle');
     expect(kernel.asked).toEqual(['lint']);
+  });
+});
+
+describe('a link that is given up', () => {
+  it('leaves no promise open, and no job that runs', async () => {
+    const { kernel, store, link, only } = connect();
+    const running = link.do('replay', { model: 'add' });
+    kernel.become('busy');
+    const waiting = link.do('lint', { model: 'add' });
+    expect(only().model).toBe('add');
+    link.dispose();
+    await expect(running).rejects.toThrow('given up');
+    await expect(waiting).rejects.toThrow('given up');
+    expect(store.jobs.size).toBe(0);
+    kernel.become('idle');
+    expect(kernel.asked).toEqual(['replay']);
+  });
+});
+
+describe('opening the comm', () => {
+  it('can be tried again once a dead kernel lives again', () => {
+    const kernel = new Connection();
+    const store = new KernelStore({ maxLogLines: 5, maxTraces: 2 });
+    const link = new KernelLink(kernel as unknown as Kernel.IKernelConnection, store, 4);
+    kernel.isDead = true;
+    link.open();
+    expect(store.phase).toBe('not-loaded');
+    kernel.isDead = false;
+    link.open();
+    kernel.say('hello', { versions: { workbench: '0.1.0', protocol: 1 }, features: [], session: 's' });
+    expect(store.isLive).toBe(true);
   });
 });
 

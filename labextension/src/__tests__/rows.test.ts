@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SpanData } from '../protocol';
-import { matches, rowsOf, step } from '../trace/rows';
+import { found, matches, rowsOf, step } from '../trace/rows';
 import { span } from './data';
 
 const tree = span('a', [span('b', [span('c')]), span('d')]);
@@ -53,6 +53,44 @@ describe('step', () => {
   });
 
   it('leaves other keys to others', () => expect(step(rows, 0, 'Tab', none, 10)).toBeNull());
+});
+
+describe('found', () => {
+  const deep = span('a', [span('b', [span('c', [span('e')])]), span('d')]);
+  const all = rowsOf(deep, new Set());
+
+  it('keeps the rows that answer, each with the place of the nearest above it that does', () => {
+    expect(found(all, 'model_')).toEqual(all);
+    const only = (...ids: string[]) =>
+      found(
+        all.map(row => ({
+          ...row,
+          span: { ...row.span, error: ids.includes(String(row.span.id)) ? 'wrong' : null }
+        })),
+        'wrong'
+      ).map(row => [row.span.id, row.parent]);
+    expect(only('b', 'e', 'd')).toEqual([
+      ['b', -1],
+      ['e', 0],
+      ['d', -1]
+    ]);
+    expect(only('a', 'e')).toEqual([
+      ['a', -1],
+      ['e', 0]
+    ]);
+  });
+
+  it('is where the keys lead', () => {
+    const rows = found(
+      all.map(row => ({ ...row, span: { ...row.span, error: row.span.id === 'a' ? null : 'wrong' } })),
+      'wrong'
+    );
+    const none = new Set<string>();
+    expect(rows.map(row => row.span.id)).toEqual(['b', 'c', 'e', 'd']);
+    expect(step(rows, 2, 'ArrowLeft', none, 10)).toEqual({ active: 1 });
+    expect(step(rows, 3, 'ArrowLeft', none, 10)).toEqual({ active: 3 });
+    expect(step(rows, 1, 'ArrowRight', none, 10)).toEqual({ active: 2 });
+  });
 });
 
 describe('matches', () => {

@@ -18,4 +18,13 @@ describe('Said', () => {
     now = 10_001;
     expect(said.take('StubCrashedError', 'add crashed')).toBe(false);
   });
+
+  it('keeps no errors that nobody will ask for', () => {
+    let now = 0;
+    const said = new Said(() => now);
+    for (; now < 60_000; now += 100) {
+      said.heard('ValueError', 'x'.repeat(1000));
+    }
+    expect(said.size).toBeLessThan(200);
+  });
 });

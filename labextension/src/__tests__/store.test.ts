@@ -71,6 +71,31 @@ describe('KernelStore', () => {
     expect(store.phase).toBe('live');
   });
 
+  it('keeps a selection as long as there is something of that name, and in this session', () => {
+    const store = live();
+    store.select('add');
+    expect(store.selectedModel).toBeNull();
+    store.apply(message('model', { model: model() }));
+    expect(store.selectedModel).toBe('add');
+    store.apply(message('models', { models: [model({ name: 'b' })] }));
+    expect(store.selectedModel).toBeNull();
+    store.apply(hello('s2'));
+    store.apply(message('model', { model: model() }));
+    expect(store.selectedModel).toBeNull();
+  });
+
+  it('shows the trace that was chosen, but no other of its number from a later session', () => {
+    const store = live();
+    const traces = [1, 2].map(id => ({ id, model: 'add', ok: true, error: null, wall_ns: 1, calls: 0 }));
+    store.apply(message('trace', { traces }));
+    expect(store.shownTrace).toBeNull();
+    store.showTrace(1);
+    expect(store.shownTrace).toBe(1);
+    store.apply(hello('s2'));
+    store.apply(message('trace', { traces }));
+    expect(store.shownTrace).toBeNull();
+  });
+
   it('ends jobs with the kernel', () => {
     const store = live();
     store.asked('1', 'replay', 'add', true);

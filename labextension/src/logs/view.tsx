@@ -1,5 +1,6 @@
 // Logs: the last lines of the models, followed, by level.
 import * as React from 'react';
+import { copyText } from '../common/copy';
 import { Context, SectionView } from '../common/section';
 import { VirtualRows } from '../common/virtual';
 import { CommandIDs } from '../ids';
@@ -42,7 +43,7 @@ export class LogsView extends SectionView {
           </select>
           <button
             className="jp-Button jp-mod-styled jp-TritonButton"
-            onClick={() => void navigator.clipboard.writeText(lines.map(asText).join('\n'))}
+            onClick={() => void copyText(lines.map(asText).join('\n'))}
           >
             {trans.__('Copy')}
           </button>

@@ -8,6 +8,7 @@ export interface Row {
   /** From 1, among the children of the same span. */
   position: number;
   siblings: number;
+  /** The parent's place among the rows, -1 where there is none. */
   parent: number;
 }
 
@@ -43,6 +44,19 @@ export function matches(span: SpanData, words: string): boolean {
   );
 }
 
+/** The rows that answer a search; the parent of each is the nearest of those above it that is still there. */
+export function found(rows: readonly Row[], words: string): Row[] {
+  const kept: Row[] = [];
+  /** For each of `rows` its place in `kept`, or that of the row above it that stands in for it. */
+  const places: number[] = [];
+  for (const row of rows) {
+    const parent = row.parent < 0 ? -1 : places[row.parent];
+    const isKept = matches(row.span, words);
+    places.push(isKept ? kept.push({ ...row, parent }) - 1 : parent);
+  }
+  return kept;
+}
+
 /** The row a key leads to, and whether the active row is to be opened or closed. */
 export function step(
   rows: readonly Row[],
@@ -67,15 +81,15 @@ export function step(
     case 'End':
       return { active: last };
     case 'ArrowRight':
-      if (row?.span.children.length) {
-        return collapsed.has(row.span.id) ? { active, toggle: true } : { active: active + 1 };
+      if (row?.span.children.length && collapsed.has(row.span.id)) {
+        return { active, toggle: true };
       }
-      return { active };
+      return { active: rows[active + 1]?.parent === active ? active + 1 : active };
     case 'ArrowLeft':
       if (row?.span.children.length && !collapsed.has(row.span.id)) {
         return { active, toggle: true };
       }
-      return { active: Math.max(0, row?.parent ?? 0) };
+      return { active: row && row.parent >= 0 ? row.parent : active };
     default:
       return null;
   }

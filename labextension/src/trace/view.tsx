@@ -7,7 +7,7 @@ import { formatTensors, formatTime, TimeUnit } from '../format';
 import { CommandIDs } from '../ids';
 import type { SpanData, TraceData } from '../protocol';
 import type { KernelStore } from '../store';
-import { matches, Row, rowsOf, step } from './rows';
+import { found, Row, rowsOf, step } from './rows';
 
 const ROW_HEIGHT = 24;
 const PAGE = 10;
@@ -19,9 +19,6 @@ export class TraceView extends SectionView {
     context.follower.settings.changed.connect(() => this.update());
   }
 
-  /** The trace shown, by its id; null: the newest. */
-  shown: TraceData['id'] | null = null;
-
   protected draw(store: KernelStore): JSX.Element {
     const { trans, follower } = this.context;
     if (!store.traces.length) {
@@ -30,7 +27,7 @@ export class TraceView extends SectionView {
       );
     }
     const traces = [...store.traces].reverse();
-    const trace = traces.find(each => each.id === this.shown) ?? traces[0];
+    const trace = traces.find(each => each.id === store.shownTrace) ?? traces[0];
     return (
       <>
         <div className="jp-TritonTrace-track">
@@ -38,7 +35,9 @@ export class TraceView extends SectionView {
             className="jp-mod-styled"
             aria-label={trans.__('Trace')}
             value={String(trace.id)}
-            onChange={event => this._show(traces.find(each => String(each.id) === event.target.value)!.id)}
+            onChange={event =>
+              store.showTrace(traces.find(each => String(each.id) === event.target.value)!.id)
+            }
           >
             {traces.map(each => (
               <option key={each.id} value={String(each.id)}>
@@ -65,11 +64,6 @@ export class TraceView extends SectionView {
       </>
     );
   }
-
-  private _show(id: TraceData['id']): void {
-    this.shown = id;
-    this.update();
-  }
 }
 
 interface TreeProps {
@@ -84,10 +78,7 @@ function TraceTree({ trace, unit, trans, goTo }: TreeProps): JSX.Element {
   const [active, setActive] = React.useState(0);
   const [search, setSearch] = React.useState('');
   const all = React.useMemo(() => rowsOf(trace.root, collapsed), [trace, collapsed]);
-  const rows = React.useMemo(
-    () => (search ? all.filter(row => matches(row.span, search)) : all),
-    [all, search]
-  );
+  const rows = React.useMemo(() => (search ? found(all, search) : all), [all, search]);
   const span = Math.max(1, trace.wall_ns, trace.root.duration_ns);
 
   const toggle = (id: SpanData['id']) => {
