@@ -18,13 +18,13 @@
 #include "codec/service.hpp"
 #include "codec/tensor.hpp"
 #include "protocol/error.hpp"
+#include "protocol/segment.hpp"
 
 namespace {
 
 using namespace wb;
 
 constexpr std::size_t kSize = 1 << 20;
-constexpr std::size_t kBlockHeader = 16;
 
 struct Case {
   Handle root;
@@ -47,10 +47,10 @@ struct World {
     saved.assign(base, kSize);
     for (const Ref& each : keep) {
       const auto begin = static_cast<std::size_t>(each.handle());
-      std::uint64_t units = 0;
-      std::memcpy(&units, base + begin - 8, sizeof(units));
-      units &= (std::uint64_t{1} << 62) - 1;
-      blocks.emplace_back(begin, begin - kBlockHeader + units * 16);
+      wire::BlockHeader header;
+      std::memcpy(&header, base + begin - sizeof(header), sizeof(header));
+      const std::uint64_t units = header.units_and_flags & wire::kUnitsMask;
+      blocks.emplace_back(begin, begin - sizeof(header) + units * wire::kUnit);
     }
   }
 

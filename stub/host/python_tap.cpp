@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "bindings/lenient_text.hpp"
 #include "host/tap.hpp"
 
 namespace py = pybind11;
@@ -50,17 +51,11 @@ py::object FormName(CallForm form) {
   return py::none();
 }
 
-// What a model says may be no UTF-8.
-py::object Text(const std::string& bytes) {
-  return py::reinterpret_steal<py::object>(
-      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
-}
-
 py::list Tensors(const std::vector<TapTensor>& tensors) {
   py::list list;
   for (const TapTensor& each : tensors) {
-    list.append(py::make_tuple(Text(each.name), static_cast<int>(each.dtype), py::tuple(py::cast(each.dims)),
-                               each.byte_size));
+    list.append(py::make_tuple(LenientText(each.name), static_cast<int>(each.dtype),
+                               py::tuple(py::cast(each.dims)), each.byte_size));
   }
   return list;
 }
@@ -75,7 +70,7 @@ void BindTap(py::module_& module) {
       .def_property_readonly("error",
                              [](const TapRecord& self) -> py::object {
                                if (!self.event.error) return py::none();
-                               return Text(self.text);
+                               return LenientText(self.text);
                              })
       .def_property_readonly("decoupled", [](const TapRecord& self) { return self.event.decoupled; })
       .def_property_readonly("form", [](const TapRecord& self) { return FormName(self.event.form); })
@@ -86,7 +81,7 @@ void BindTap(py::module_& module) {
       .def_property_readonly("batch", [](const TapRecord& self) { return self.event.other; })
       .def_property_readonly("time_ns", [](const TapRecord& self) { return self.event.time; })
       .def_property_readonly("since_ns", [](const TapRecord& self) { return self.event.since; })
-      .def_property_readonly("model", [](const TapRecord& self) { return Text(self.name); })
+      .def_property_readonly("model", [](const TapRecord& self) { return LenientText(self.name); })
       .def_property_readonly("tensors", [](const TapRecord& self) { return Tensors(self.tensors); });
 
   py::class_<Tap, std::shared_ptr<Tap>>(module, "Tap", py::is_final())

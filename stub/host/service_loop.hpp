@@ -35,7 +35,17 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
   void Settle();
 
  private:
-  struct Incoming;  // a message, read without counting: its sender waits
+  // A message, read without counting: its sender waits.
+  struct Incoming {
+    Incoming(Link* link, Handle at);
+
+    Handle handle = 0;
+    Command command = Command::kUnknown;
+    int number = 0;
+    Handle args = 0;
+    pthread_mutex_t* mutex = nullptr;  // to be answered on; null for most
+    pthread_cond_t* condition = nullptr;
+  };
 
   void Watch();
   void Serve(Queue* queue, bool is_conversation);
@@ -62,8 +72,7 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
   void Answer(Handle payload, Fill fill);
   template <typename Payload>
   void Refuse(Handle payload, const std::string& text);
-  template <typename Job>
-  void Run(Job job);
+  void Run(const std::function<void()>& job);
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<Services> services_;

@@ -2,9 +2,9 @@
 // (protocol.md §3 to §5), x86_64 and aarch64 with glibc.
 //
 // Plain data only. Upstream derives its blocking messages from a common base and lets the derived fields
-// start in the base's tail padding; here each is written flat, so that offsets can be read off (and are
-// asserted below). Where a structure changed between releases both forms stand here, and releases.hpp says
-// which one is in force.
+// start in the base's tail padding; here each is written flat, so that offsets can be read off (describe.cpp
+// does; tests/protocol/test_layout.py has them from the protocol's tables). Where a structure changed between
+// releases both forms stand here, and releases.hpp says which one is in force.
 #pragma once
 
 #include <pthread.h>

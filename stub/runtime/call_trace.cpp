@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bindings/lenient_text.hpp"
 #include "runtime/model_line.hpp"
 
 namespace wb {
@@ -28,12 +29,6 @@ py::list Describe(const PyTensors& tensors) {
                                each->value().byte_size));
   }
   return list;
-}
-
-// What a model says may be no UTF-8.
-py::object Text(const std::string& bytes) {
-  return py::reinterpret_steal<py::object>(
-      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
 }
 
 }  // namespace
@@ -74,7 +69,7 @@ void CallRecord::End() {
     record["inputs"] = Describe(inputs_);
     record["outputs"] = Describe(outputs_);
     record["responses"] = responses_;
-    record["error"] = failed_ ? Text(error_) : py::object(py::none());
+    record["error"] = failed_ ? LenientText(error_) : py::object(py::none());
     trace_->Write(record);
   } catch (const std::exception&) {  // a model goes on without its records
   }
@@ -155,7 +150,7 @@ void CallTrace::EndBatch(const std::string& error) {
     record["end"] = WallNow();
     record["model"] = model_;
     record["requests"] = requests;
-    record["error"] = error.empty() ? py::object(py::none()) : Text(error);
+    record["error"] = error.empty() ? py::object(py::none()) : LenientText(error);
     Write(record);
   } catch (const std::exception&) {  // as above
   }

@@ -107,21 +107,16 @@ void Region::Fill(std::size_t size) {
   if (later) filling_ = std::make_unique<Filling>(fd_, kAtOnce, size);
 }
 
-Region Region::OpenWith(const std::string& name, bool writable) {
+Region Region::Open(const std::string& name) {
   Region region;
   region.name_ = name;
-  region.writable_ = writable;
-  region.fd_ = shm_open(Path(name).c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+  region.fd_ = shm_open(Path(name).c_str(), O_RDWR | O_CLOEXEC, 0);
   if (region.fd_ < 0) throw Error("cannot open shared-memory region '" + name + "': " + std::strerror(errno));
   const std::size_t size = region.FileSize();
   region.Reserve(size);
   region.MapTo(size);
   return region;
 }
-
-Region Region::Open(const std::string& name) { return OpenWith(name, true); }
-
-Region Region::OpenReadOnly(const std::string& name) { return OpenWith(name, false); }
 
 bool Region::Unlink(const std::string& name) noexcept { return shm_unlink(Path(name).c_str()) == 0; }
 
@@ -138,7 +133,6 @@ Region::Region(Region&& other) noexcept { *this = std::move(other); }
 Region& Region::operator=(Region&& other) noexcept {
   std::swap(name_, other.name_);
   std::swap(fd_, other.fd_);
-  std::swap(writable_, other.writable_);
   std::swap(base_, other.base_);
   std::swap(reserved_, other.reserved_);
   std::swap(filling_, other.filling_);
@@ -183,8 +177,8 @@ void Region::MapTo(std::size_t new_size) {
   const std::size_t start = mapped_ / PageSize() * PageSize();
   const std::size_t length = RoundUp(new_size) - start;
   if (length > 0) {
-    void* address = mmap(base_ + start, length, writable_ ? PROT_READ | PROT_WRITE : PROT_READ,
-                         MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(start));
+    void* address = mmap(base_ + start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd_,
+                         static_cast<off_t>(start));
     if (address == MAP_FAILED) {
       throw Error("cannot map shared-memory region '" + name_ + "': " + std::strerror(errno));
     }

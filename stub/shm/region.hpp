@@ -19,7 +19,6 @@ class Region {
   // owner has a process to start.
   static Region Create(const std::string& name, std::size_t size);
   static Region Open(const std::string& name);
-  static Region OpenReadOnly(const std::string& name);
   // True if there was something to remove.
   static bool Unlink(const std::string& name) noexcept;
 
@@ -43,7 +42,6 @@ class Region {
  private:
   class Filling;
 
-  static Region OpenWith(const std::string& name, bool writable);
   // Gives a new object its size, and maps it.
   void Fill(std::size_t size);
   void Reserve(std::size_t size);
@@ -51,7 +49,6 @@ class Region {
 
   std::string name_;
   int fd_ = -1;
-  bool writable_ = true;
   char* base_ = nullptr;
   std::size_t reserved_ = 0;
   std::unique_ptr<Filling> filling_;

@@ -127,7 +127,7 @@ def test_modules_load_nothing_and_stay_small(name: str) -> None:
 def test_views_and_panel_style_nothing_of_each_other() -> None:
     """Both are on one page. A height that the panel gave its map once put a view's map under its legend."""
     root = Path(workbench.__file__).parents[1]
-    panel = (root / "labextension" / "style" / "base.css").read_text()
+    panel = "".join(each.read_text() for each in (root / "labextension" / "style").glob("*.css"))
     views = "".join(each.read_text() for each in (root / "workbench" / "widgets").glob("*.css"))
     names = re.compile(r"\.(jp-Triton[\w-]+)")
     assert set(names.findall(panel)) & set(names.findall(views)) == set()
