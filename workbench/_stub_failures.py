@@ -1,7 +1,7 @@
 """An exception of a model in full, as data: the causes, and every frame's variables in a few characters.
 
-Runs in the stub, when something has failed. Nothing of the model is called: no `repr` or `str` of its own
-classes, which may take long or fail in turn.
+Runs in the stub, when something has failed. Of the model only the texts of its exceptions are asked for: no
+`repr` of its own classes, which may take long or fail in turn.
 """
 
 from __future__ import annotations

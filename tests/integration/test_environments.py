@@ -16,6 +16,7 @@ import pytest
 from tests.support.environments import CONFIG, MODEL, make_venv
 from tests.support.models import write_model
 from workbench.commands import main
+from workbench.environments.pack import plan_environment
 from workbench.errors import ModelLoadError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry
@@ -332,3 +333,11 @@ def test_archives_and_paths_that_the_live_host_refuses(live: LiveTarget, tmp_pat
     refused(str(tmp_path), "bin/python3 is missing")
     (tmp_path / "bin/python3").symlink_to("/nosuch/python3")
     refused(str(tmp_path), "bin/python3 is a link to /nosuch/python3, which is not here")
+
+
+def test_an_environment_by_the_name_of_its_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'env' / 'bin'}:{os.environ['PATH']}")
+    assert plan_environment("pack", "python3").interpreter == tmp_path / "env" / "bin" / "python3"

@@ -27,6 +27,7 @@ from workbench.errors import (
     WorkbenchError,
     WorkbenchUsageError,
 )
+from workbench.session import environments, request_runner
 from workbench.session.model import Model
 from workbench.targets.live import LiveTarget
 
@@ -426,6 +427,18 @@ def test_a_response_that_the_region_cannot_be_made_to_hold(live: LiveTarget) -> 
             send()
         assert "--shm-size" in caught.value.hint
     assert len(model.infer(X=[3])["Y"]) == 3
+    ensemble = live.define(
+        "e",
+        config="""platform: "ensemble"
+input { name: "A" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "B" data_type: TYPE_FP32 dims: [ -1 ] }
+ensemble_scheduling { step {
+  model_name: "m" model_version: -1
+  input_map { key: "X" value: "A" } output_map { key: "Y" value: "B" }
+} }""",
+    )
+    with pytest.raises(ShmExhausted, match=r"m needs .*\(File too large\)"):
+        ensemble.infer(A=[50 << 20])
 
 
 def test_a_model_that_met_a_full_region_in_its_own_code_is_shown_at_its_line(live: LiveTarget) -> None:
@@ -469,3 +482,29 @@ def test_an_unknown_release_is_told_of_a_model_with_an_environment_too(live: Liv
 def test_a_setting_that_is_no_number(live: LiveTarget, value: object) -> None:
     with pytest.raises(WorkbenchUsageError, match="shm-default-byte-size takes a number, got"):
         define(live, ECHO, backend_config={"shm-default-byte-size": value})
+
+
+def test_ctrl_c_beside_a_request_gives_its_instance_back(
+    live: LiveTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = define(live, ECHO)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(request_runner, "copy_context", interrupted)
+        model.infer(X=[1, 2])
+    assert model.infer(X=[1, 2], timeout=5.0)["Y"].tolist() == [1.0, 2.0]
+
+
+def test_ctrl_c_while_an_environment_is_opened_leaves_no_folder(
+    live: LiveTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environments, "environment_at", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        define(live, ECHO, parameters={"EXECUTION_ENV_PATH": sys.prefix})
+    assert not list(live.workbench.folder.iterdir())

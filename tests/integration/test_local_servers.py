@@ -242,3 +242,32 @@ def test_a_start_that_is_interrupted_leaves_no_server(
     with pytest.raises(KeyboardInterrupt):
         LocalTarget("lab", triton_2410, options=LocalOptions(str(repository), stub="nvidia"))
     assert set(Path(tempfile.gettempdir()).glob("wb-tritonserver-*")) == logs
+
+
+def test_ctrl_c_before_a_server_on_the_command_line_is_ready(
+    triton_2410: ServerInstall, tmp_path: Path
+) -> None:
+    slow = IDENTITY_SOURCE.replace(
+        "    def execute(",
+        "    def initialize(self, args):\n        import time; time.sleep(60)\n\n    def execute(",
+    )
+    write_model(tmp_path / "models", "slow", slow)
+    command = [
+        sys.executable,
+        "-m",
+        "workbench.commands",
+        "server",
+        "run",
+        "--repo",
+        str(tmp_path / "models"),
+    ]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = subprocess.Popen(
+            [*command, "--port", str(_free_port()), "--binary", str(triton_2410.binary)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(4.0)  # the model is being loaded
+        process.send_signal(number)
+        assert process.communicate(timeout=30)[0] == ""
+        assert process.returncode == 130

@@ -94,9 +94,10 @@ def _run(options: argparse.Namespace) -> int:
         shm_size=byte_size(options.shm_size) if options.shm_size else 0,
     )
     end = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda number, frame: end.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it starts, as Ctrl-C does
     with temporary("local", chosen) as target:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda number, frame: end.set())
         print(f"{target!r}\n{target.url}  {target.grpc_url}", flush=True)
         while not end.wait(0.5):
             if not target.process.running:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import tarfile
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.environments.archive import read_members, rewrite
 from workbench.environments.prefix import (
@@ -20,9 +21,6 @@ from workbench.environments.prefix import (
     minor_of,
     packages_in,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["EnvironmentPlan", "plan_environment"]
 
@@ -57,13 +55,15 @@ def plan_environment(wanted: str, python: str) -> EnvironmentPlan:
     Args:
         wanted: ``pack`` (or ``dir``): the environment of `python`. Else a path: of an environment's folder,
             or of an archive that venv-pack or conda-pack made.
-        python: An interpreter of the environment.
+        python: An interpreter of the environment, by its path or as on PATH.
 
     Raises:
         ExecutionEnvironmentError: there is none, it cannot be packed, or its packer is not installed.
     """
     if wanted in ("pack", "dir"):
-        return _plan_folder(interpreter_prefix(Path(python).expanduser().absolute()))
+        # Not resolved: a virtual environment's interpreter is a link to another one.
+        found = Path(shutil.which(python) or python).expanduser().absolute()
+        return _plan_folder(interpreter_prefix(found))
     path = Path(wanted).expanduser().absolute()
     if path.is_dir():
         return _plan_folder(path)
@@ -93,8 +93,7 @@ def _plan_archive(path: Path) -> EnvironmentPlan:
 
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as given, target.open("xb") as file:
-        while block := given.read(1 << 20):
-            file.write(block)
+        shutil.copyfileobj(given, file, 1 << 20)
 
 
 def _plan_folder(prefix: Path) -> EnvironmentPlan:

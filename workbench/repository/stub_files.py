@@ -115,7 +115,9 @@ def minor_of(python: Path) -> str:
     try:
         return environments.minor_of(python)
     except environments.ExecutionEnvironmentError:
-        raise ExportError(f"{python} is no Python interpreter") from None
+        raise ExportError(
+            f"{python} is no Python interpreter that runs here", hint="--python PATH names one"
+        ) from None
 
 
 def _elf(python: str) -> StubFiles:

@@ -24,6 +24,7 @@ from workbench.session.ensemble_graph import EnsembleGraph, Signature, Step
 from workbench.session.inputs import InputEncoder
 from workbench.session.mocks import PlainOutput, PlainResponse
 from workbench.session.request_check import CoreRefusal, check_request
+from workbench.session.shm import exhausted, is_exhaustion
 from workbench.session.span_tap import SpanTap
 from workbench.session.ticket import Ticket
 
@@ -93,7 +94,14 @@ class EnsembleRevision:
             InferTimeout, StubCrashedError, ShmExhausted: as of the models.
         """
         run = _Run(self.plan)
-        return self.run(inputs, (), RequestMeta(**meta), run, timeout, copy_context())
+        try:
+            return self.run(inputs, (), RequestMeta(**meta), run, timeout, copy_context())
+        except ModelExecutionError as error:
+            step = self._models.serving(error.request.model) if error.request is not None else None
+            if step is None or not is_exhaustion(error.wire_text):
+                raise
+            capacity = max(each.channel.capacity for each in step.instances)
+            raise exhausted(step.config.name, error.wire_text, capacity) from None
 
     def run(
         self,

@@ -225,12 +225,13 @@ class RequestRunner:
         self, revision: Revision, tickets: Sequence[Ticket], timeout: float | None
     ) -> Instance:
         """Run requests as one batch on the next instance that is free, which is given back."""
-        instance = revision.take(timeout)
-        instance.route.context = copy_context()
+        instance = None  # Ctrl-C may come at any step: one that was taken is given back
         try:
+            instance = revision.take(timeout)
+            instance.route.context = copy_context()
             run_batch(revision, instance, [each.request for each in tickets], timeout)
         finally:
-            if not instance.lost:
+            if instance is not None and not instance.lost:
                 if not revision.decoupled:
                     instance.catch_up()
                 revision.give(instance)

@@ -182,8 +182,9 @@ class Workbench:
             # "": activated as under the newest.
             release = settled.release if chosen.release or launcher.release else ""
             inside = self._environments.launcher(entry, release, launcher, serving=host.serving)
-        except WorkbenchError as error:
-            host.refuse(entry.source, error)
+        except BaseException as error:  # Ctrl-C too: unpacking an environment takes a while
+            if isinstance(error, WorkbenchError):
+                host.refuse(entry.source, error)
             discard(entry)
             raise
         plan = StartPlan(
