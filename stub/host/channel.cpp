@@ -109,6 +109,22 @@ void Channel::WaitStarted(const Deadline& deadline, const Interrupt& interrupt) 
   started_ = true;
 }
 
+template <typename Read>
+void Channel::ReadAnswer(Read read) {
+  // On every path: the stub pops the dummy unconditionally.
+  try {
+    read();
+  } catch (const LockDied&) {  // see Explain
+    SendDummy();
+    throw;
+  } catch (const RegionBroken& error) {
+    SendDummy();
+    link_->Fail(Fault::Kind::kProtocol, error.what());
+    throw;
+  }
+  SendDummy();
+}
+
 std::string Channel::AutoComplete(const std::string& config, const Deadline& deadline,
                                   const Interrupt& interrupt) {
   const Talk talk(this);
@@ -117,15 +133,17 @@ std::string Channel::AutoComplete(const std::string& config, const Deadline& dea
   const Handle text = WriteString(pool, config, &batch->refs);
   batch->message = Envelope::Create(pool, link_->release(), Command::kAutoCompleteRequest, text, false);
   const Handle message = Ask(&batch, Command::kAutoCompleteResponse, deadline, interrupt);
-  const auto* response = pool->At<wire::AutoCompleteResponse>(pool->At<wire::Message>(message)->args);
-  const bool has_error = response->has_error;
+  bool has_error = false;
   std::string result;
-  if (has_error) {
-    result = response->is_error_set ? ReadString(pool, response->error) : "";
-  } else {
-    result = response->has_model_config ? ReadString(pool, response->model_config) : config;
-  }
-  SendDummy();
+  ReadAnswer([&] {
+    const auto* response = pool->At<wire::AutoCompleteResponse>(pool->At<wire::Message>(message)->args);
+    has_error = response->has_error;
+    if (has_error) {
+      result = response->is_error_set ? ReadString(pool, response->error) : "";
+    } else {
+      result = response->has_model_config ? ReadString(pool, response->model_config) : config;
+    }
+  });
   batch->Release(pool);
   services_->Settle();
   if (has_error) throw ModelRefused(result);
@@ -139,10 +157,13 @@ void Channel::Initialize(const StringMap& arguments, const Deadline& deadline, c
   const Handle map = WriteMap(pool, arguments, &batch->refs);
   batch->message = Envelope::Create(pool, link_->release(), Command::kInitializeRequest, map, false);
   const Handle message = Ask(&batch, Command::kInitializeResponse, deadline, interrupt);
-  const auto* response = pool->At<wire::InitializeResponse>(pool->At<wire::Message>(message)->args);
-  const bool has_error = response->has_error;
-  const std::string error = has_error && response->is_error_set ? ReadString(pool, response->error) : "";
-  SendDummy();
+  bool has_error = false;
+  std::string error;
+  ReadAnswer([&] {
+    const auto* response = pool->At<wire::InitializeResponse>(pool->At<wire::Message>(message)->args);
+    has_error = response->has_error;
+    if (has_error && response->is_error_set) error = ReadString(pool, response->error);
+  });
   batch->Release(pool);
   services_->Settle();
   if (has_error) throw ModelRefused(error);
@@ -159,7 +180,6 @@ void Channel::Finalize(const Deadline& deadline, const Interrupt& interrupt) {
 void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, const Deadline& deadline,
                       const Interrupt& interrupt) {
   const Talk talk(this);
-  Pool* pool = link_->pool();
   const Release& release = link_->release();
   auto batch = std::make_unique<Batch>();
   batch->requests = requests;
@@ -174,14 +194,7 @@ void Channel::Execute(const std::vector<std::shared_ptr<Pending>>& requests, con
   // Where every response is sent on its own, the answer carries none and leaves its count uninitialised.
   const bool with_handles = release.execute_path == ExecutePath::kInline ||
                             (release.execute_path == ExecutePath::kSeparate && !link_->options().decoupled);
-  try {
-    TakeAnswer(batch.get(), ReadExecuteResponse(pool, release, message, with_handles), with_handles);
-  } catch (const LockDied&) {  // see Explain
-    throw;
-  } catch (const RegionBroken& error) {
-    link_->Fail(Fault::Kind::kProtocol, error.what());
-    throw;
-  }
+  TakeAnswer(batch.get(), message, with_handles);
   executed.reset();
   services_->Settle();
 }
@@ -210,11 +223,13 @@ void Channel::WriteBatch(Batch* batch) {
   }
 }
 
-void Channel::TakeAnswer(Batch* batch, const ResponseBatchValue& answer, bool with_handles) {
+void Channel::TakeAnswer(Batch* batch, Handle message, bool with_handles) {
   const std::size_t count = batch->requests.size();
   std::vector<std::optional<ResponseValue>> responses(count);
   std::vector<bool> rescheduled(count, false);
-  try {
+  ReadAnswer([&] {
+    const ResponseBatchValue answer =
+        ReadExecuteResponse(link_->pool(), link_->release(), message, with_handles);
     if (!answer.has_error && !answer.responses.empty() && answer.responses.size() != count) {
       throw RegionBroken("the stub answered " + std::to_string(count) + " requests with " +
                          std::to_string(answer.responses.size()) + " responses");
@@ -234,11 +249,7 @@ void Channel::TakeAnswer(Batch* batch, const ResponseBatchValue& answer, bool wi
         responses[i].emplace().error = ErrorValue{ErrorCode::kInternal, error.what()};
       }
     }
-  } catch (const RegionBroken&) {
-    SendDummy();  // on every path: the stub pops it unconditionally
-    throw;
-  }
-  SendDummy();
+  });
   batch->Release(link_->pool());
   // Without factories nothing can be answered later.
   const bool ends_here = with_handles && !link_->release().factories_for_all();
@@ -331,56 +342,6 @@ bool Channel::StillTicks() {
   control->stub_health = false;
   UnlockMutex(&control->stub_health_mutex);
   return ticked;
-}
-
-// Pattern F.
-std::optional<bool> Channel::IsReady(const Deadline& deadline, const Interrupt& interrupt) {
-  const wire::Control* control = link_->control();
-  if (!link_->release().has_user_readiness || !control->has_user_readiness) return std::nullopt;
-  link_->CheckFault();
-  if (link_->closing()) throw PeerGone(link_->NotHealthyText());
-  std::unique_lock one_at_a_time(asking_readiness_, std::defer_lock);
-  while (!one_at_a_time.try_lock_for(deadline.Left(Watch::kSlice))) {
-    if (interrupt) interrupt();
-    if (deadline.passed()) throw TimedOut("an earlier is_ready() of the model has not returned");
-  }
-  Pool* pool = link_->pool();
-  if (!open_readiness_) {
-    auto question = std::make_unique<Parcel>();
-    Ref payload = pool->AllocateAs<wire::UserReadiness>();
-    InitMutex(&payload.as<wire::UserReadiness>()->mu);
-    InitCondition(&payload.as<wire::UserReadiness>()->cv);
-    question->envelopes.push_back(
-        Envelope::Create(pool, link_->release(), Command::kUserReadiness, payload.handle(), true));
-    question->refs.push_back(std::move(payload));
-    link_->Push(&link_->parent_to_stub(), question->envelopes[0].handle(), deadline);
-    open_readiness_ = std::move(question);
-  }
-  auto* data = open_readiness_->refs[0].as<wire::UserReadiness>();
-  pthread_mutex_t* mutex = open_readiness_->envelopes[0].mutex();
-  pthread_cond_t* condition = open_readiness_->envelopes[0].condition();
-  const volatile bool* answered = &data->waiting_on_stub;
-  const Watch watch{deadline, [&] {
-                      if (interrupt) interrupt();
-                      return link_->Over();
-                    }};
-  std::optional<bool> ready;
-  std::optional<std::string> error;
-  {
-    const LinkLock lock(link_.get(), mutex);
-    // If this throws, the question stays open: the answer to it is the next query's.
-    Await(condition, mutex, watch, "is_ready() of the model", [&] { return *answered; });
-    if (data->function_exists) ready = data->is_ready;
-    if (data->has_error) {
-      error = data->is_error_set ? ReadString(pool, data->error)
-                                 : "is_ready() of the model failed; its text was not kept";
-    }
-    data->waiting_on_stub = false;
-    pthread_cond_broadcast(condition);
-  }
-  open_readiness_.reset();
-  if (error) throw ModelRefused(*error);
-  return ready;
 }
 
 void Channel::Close() {

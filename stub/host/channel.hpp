@@ -55,10 +55,13 @@ class Channel {
   bool StillTicks();
   Handle Ask(std::unique_ptr<Batch>* batch, Command answer, const Deadline& deadline,
              const Interrupt& interrupt);
+  // Reads an answer, then lets the stub go on.
+  template <typename Read>
+  void ReadAnswer(Read read);
   void SendDummy();
 
   void WriteBatch(Batch* batch);
-  void TakeAnswer(Batch* batch, const ResponseBatchValue& answer, bool with_handles);
+  void TakeAnswer(Batch* batch, Handle message, bool with_handles);
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<ServiceLoop> services_;

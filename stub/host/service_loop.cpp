@@ -1,6 +1,7 @@
 #include "host/service_loop.hpp"
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "protocol/error.hpp"
@@ -118,7 +119,13 @@ void ServiceLoop::AddReader() {
   if (stopped_ || !std::exchange(wants_reader_, false)) return;
   ++readers_;
   ++serving_;
-  threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
+  try {
+    threads_.emplace_back(
+        [self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
+  } catch (const std::system_error&) {  // no thread to be had: this one goes on alone
+    --readers_;
+    --serving_;
+  }
 }
 
 // True: this thread may work on a call itself, which saves it the way through the pool; another goes on

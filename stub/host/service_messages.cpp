@@ -13,6 +13,8 @@ namespace {
 // Log lines waiting for their handler; beyond that, the model waits for the handler.
 constexpr std::size_t kMostLogLines = 256;
 
+constexpr const char* kNoThread = "there is no thread to answer this";
+
 }  // namespace
 
 ServiceLoop::Incoming::Incoming(Link* link, Handle at) : handle(at) {
@@ -198,20 +200,22 @@ void ServiceLoop::TakeMetric(Command operation, Handle payload) {
   } else {
     question.metric = ReadMetric(link_->pool(), link_->release(), subject);
   }
-  courier_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
-    Run([&] {
-      MetricAnswer answer;
-      try {
-        answer = services_->Metric(question);
-      } catch (const Error& error) {
-        return Refuse<wire::MetricMessage>(payload, error.what());
-      }
-      Answer<wire::MetricMessage>(payload, [&](wire::MetricMessage* data) {
-        data->value = answer.value;
-        data->address = answer.address;
+  const bool taken =
+      courier_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
+        Run([&] {
+          MetricAnswer answer;
+          try {
+            answer = services_->Metric(question);
+          } catch (const Error& error) {
+            return Refuse<wire::MetricMessage>(payload, error.what());
+          }
+          Answer<wire::MetricMessage>(payload, [&](wire::MetricMessage* data) {
+            data->value = answer.value;
+            data->address = answer.address;
+          });
+        });
       });
-    });
-  });
+  if (!taken) Refuse<wire::MetricMessage>(payload, kNoThread);
 }
 
 void ServiceLoop::TakeControl(Command operation, Handle payload) {
@@ -219,7 +223,7 @@ void ServiceLoop::TakeControl(Command operation, Handle payload) {
   question.operation = operation;
   question.model =
       ReadModelLoader(link_->pool(), link_->pool()->At<wire::ModelLoaderMessage>(payload)->message);
-  pool_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
+  const bool taken = pool_.Submit([this, self = shared_from_this(), question = std::move(question), payload] {
     Run([&] {
       bool ready = false;
       try {
@@ -231,6 +235,7 @@ void ServiceLoop::TakeControl(Command operation, Handle payload) {
           payload, [ready](wire::ModelLoaderMessage* data) { data->is_model_ready = ready; });
     });
   });
+  if (!taken) Refuse<wire::ModelLoaderMessage>(payload, kNoThread);
 }
 
 }  // namespace wb

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -48,12 +49,24 @@ bool ThreadPool::Submit(std::function<void()> job) {
     if (state_->stopped) return false;
     state_->waiting.push_back(std::move(job));
     ++state_->jobs;
-    if (state_->idle < state_->waiting.size() && state_->threads.size() < state_->most) {
-      state_->threads.emplace_back([state = state_] { state->Run(); });
+    if (state_->idle < state_->waiting.size() && state_->threads.size() < state_->most && !AddThread()) {
+      job = std::move(state_->waiting.back());  // dropped when the lock is free: it may have much to say
+      state_->waiting.pop_back();
+      --state_->jobs;
+      return false;
     }
   }
   state_->wake.notify_one();
   return true;
+}
+
+// With the lock. False: there is no thread at all.
+bool ThreadPool::AddThread() {
+  try {
+    state_->threads.emplace_back([state = state_] { state->Run(); });
+  } catch (const std::system_error&) {  // those that there are will come to it
+  }
+  return !state_->threads.empty();
 }
 
 std::size_t ThreadPool::jobs() const { return state_->jobs; }

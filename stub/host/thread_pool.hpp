@@ -15,7 +15,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // Jobs must not throw. False after Stop.
+  // Jobs must not throw. False after Stop, and where not even one thread can be had: the job is dropped then.
   bool Submit(std::function<void()> job);
   // Jobs waiting or at work.
   std::size_t jobs() const;
@@ -24,6 +24,9 @@ class ThreadPool {
 
  private:
   struct State;
+
+  bool AddThread();
+
   std::shared_ptr<State> state_;  // outlives the pool in a thread that stopped it
 };
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,6 +178,40 @@ def test_the_host_has_no_address_space_for_a_region() -> None:
     ):
         _host.Channel(name="test_0", release="24.10", region_name=name)
     assert not Path("/dev/shm", name).exists()
+
+
+_NO_THREAD = """
+import os, resource, sys
+from pathlib import Path
+from tests.faults.test_exhausted import FOUR, MODEL, limited
+from tests.protocol import harness
+
+with harness.start(harness.our_stub("24.10"), Path(sys.argv[1]), MODEL) as stub:
+    stub.handlers.bls = lambda call: call.send([harness.tensor("OUTPUT0", FOUR)])
+    stub.handlers.metric = lambda call: 1
+    stub.infer(FOUR, FOUR)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    with limited(resource.RLIMIT_AS, pages * resource.getpagesize() + (1 << 20)):
+        print(stub.infer(FOUR, request_id="bls").outputs[0].numpy())
+        print(stub.infer(FOUR, request_id="metrics").error[1])
+    for name in ("bls", "metrics"):
+        assert stub.infer(FOUR, request_id=name).error is None, name
+    assert stub.finalize() == 0
+"""
+
+
+def test_the_host_gets_no_thread_to_answer_with(tmp_path: Path) -> None:
+    """What the model asked for fails, and nothing else. In its own process: ended threads leave stacks."""
+    done = subprocess.run(
+        [sys.executable, "-c", _NO_THREAD, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the call was dropped without a final response" in done.stdout
+    assert "there is no thread to answer this" in done.stdout
 
 
 def test_a_model_uses_up_its_file_handles(plain_kind: StubKind, tmp_path: Path) -> None:
