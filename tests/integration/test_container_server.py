@@ -127,6 +127,7 @@ def test_a_kernel_that_is_killed(engine: Engine) -> None:
 
 
 def test_what_cannot_be_started(notebook: Notebook, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(engine.folder))  # whatever other engine this machine has
     start = "%triton server start --image"
     with pytest.raises(ServerInstallError, match="docker has no image triton:1 on this machine") as missing:
         notebook.run(f"{start} triton:1")

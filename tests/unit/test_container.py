@@ -115,14 +115,29 @@ def test_an_option_is_no_image() -> None:
         find_container("--privileged", which=lambda name: "/bin/false")
 
 
+def write_program(file: Path, says: str = "", code: int = 0) -> str:
+    file.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit {code}\n")
+    file.chmod(0o700)
+    return str(file)
+
+
 def test_the_first_engine_that_is_there(tmp_path: Path) -> None:
-    for name in ("docker", "podman"):
-        (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
-        (tmp_path / name).chmod(0o700)
-    there = {"podman": str(tmp_path / "podman")}
+    there = {"podman": write_program(tmp_path / "podman")}
     assert find_container("triton", which=there.get).name == "podman"
-    there["docker"] = str(tmp_path / "docker")
+    there["docker"] = write_program(tmp_path / "docker")
     assert find_container("triton", which=there.get).name == "docker"
+
+
+def test_an_engine_that_does_not_work_does_not_hide_one_that_does(tmp_path: Path) -> None:
+    down = write_program(tmp_path / "docker", "Cannot connect to the Docker daemon", 1)
+    there = {"docker": down, "podman": write_program(tmp_path / "podman")}
+    assert find_container("triton", which=there.get).name == "podman"
+    there["podman"] = write_program(tmp_path / "podman", "Error: triton: image not known", 125)
+    with pytest.raises(ServerInstallError, match="podman has no image triton on this machine"):
+        find_container("triton", which=there.get)
+    there["podman"] = write_program(tmp_path / "podman", "Error: no room", 125)
+    with pytest.raises(ServerInstallError, match="docker does not work here: Cannot connect"):
+        find_container("triton", which=there.get)
 
 
 @pytest.mark.parametrize(
@@ -150,11 +165,9 @@ def test_podman_called_docker(tmp_path: Path, version: str, is_podman: bool) -> 
     ],
 )
 def test_an_engine_that_refuses(tmp_path: Path, answer: str, said: str, hint: str) -> None:
-    engine = tmp_path / "docker"
-    engine.write_text(f"#!/bin/sh\necho '{answer}' >&2\nexit 1\n")
-    engine.chmod(0o700)
+    engine = write_program(tmp_path / "docker", answer, 1)
     with pytest.raises(ServerInstallError) as refused:
-        find_container("triton", which={"docker": str(engine)}.get)
+        find_container("triton", which={"docker": engine}.get)
     assert str(refused.value) == said
     assert hint in refused.value.hint
 

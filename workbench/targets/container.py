@@ -22,7 +22,7 @@ from workbench.targets.server_command import HOST, Wanted, arguments
 
 __all__ = ["ENGINES", "REPOSITORY", "Container", "find_container"]
 
-#: Engines, the first one found is used.
+#: Engines; the first one that works and has the image is used.
 ENGINES = ("docker", "podman")
 #: Where a container has the model repository.
 REPOSITORY = "/models"
@@ -110,7 +110,7 @@ class Container:
 def find_container(
     image: str, *, shm_size: int = 0, which: Callable[[str], str | None] = shutil.which
 ) -> Container:
-    """The engine of this machine, with an image that it has.
+    """An engine of this machine that has the image.
 
     Args:
         image: As the engine calls it: ``nvcr.io/nvidia/tritonserver:24.10-py3``.
@@ -122,13 +122,29 @@ def find_container(
     """
     if image.startswith("-"):  # it would be read as an option
         raise ServerInstallError(f"{image!r} is no name of an image", hint=_EXAMPLE)
-    engine = next((found for found in map(which, ENGINES) if found), None)
-    if engine is None:
+    engines = [found for found in map(which, ENGINES) if found]
+    if not engines:
         raise ServerInstallError(
             f"--image {image} needs {' or '.join(ENGINES)}, and neither is on PATH",
             hint="install one of them, or leave --image out: `workbench server install` fetches a server",
         )
-    found = Container(engine, image, shm_size or _SHM_BYTES)
+    refusals: list[ServerInstallError] = []
+    for engine in engines:
+        try:
+            return _checked(Container(engine, image, shm_size or _SHM_BYTES))
+        except ServerInstallError as refusal:
+            refusals.append(refusal)
+    # Where one of two works, what it says is worth more than that the other one does not.
+    raise next((each for each in refusals if isinstance(each, _NoImageError)), refusals[0])
+
+
+class _NoImageError(ServerInstallError):
+    """The engine works."""
+
+
+def _checked(found: Container) -> Container:
+    """Asked whether it works and has the image. Raises ServerInstallError."""
+    engine, image = found.engine, found.image
     try:
         # Distributions install podman under the other's name, too.
         is_podman = "podman" in _ask(engine, "--version").stdout.lower()
@@ -143,7 +159,7 @@ def find_container(
     if asked.returncode == 0:
         return found
     if _NO_IMAGE.search(asked.stderr):
-        raise ServerInstallError(
+        raise _NoImageError(
             f"{found.name} has no image {image} on this machine",
             hint=f"`{found.name} pull {image}` fetches it",
         )
