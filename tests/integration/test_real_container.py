@@ -75,7 +75,7 @@ def target() -> Iterator[LocalTarget]:
 
 def test_a_repository(tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
-    target = LocalTarget(options=LocalOptions(image=IMAGE, repository=tmp_path / "models"))
+    target = LocalTarget(options=LocalOptions(image=IMAGE, repository=str(tmp_path / "models")))
     try:
         assert target.infer("echo", INPUT0=[1, 2])["OUTPUT0"].tolist() == [1, 2]
         assert len(containers()) == 1
