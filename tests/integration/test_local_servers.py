@@ -13,15 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.live import source
 from tests.support.models import IDENTITY_SOURCE, write_model
 from tests.support.notebook import Notebook, loaded, make_shell
-from workbench.errors import ModelLoadError, WorkbenchUsageError
+from workbench.errors import InferTimeout, ModelLoadError, WorkbenchUsageError
+from workbench.model_config import ModelConfig
+from workbench.model_source import ModelSource
 from workbench.server_errors import PushError, ServerUnreachable
 from workbench.server_install import ServerInstall, ServerInstallError
 from workbench.targets import servers
 from workbench.targets.client import ServerClient
 from workbench.targets.local import LocalOptions, LocalTarget, server_backend_config
 from workbench.targets.process_server import ServerProcess, ServerStartError
+from workbench.targets.pushed import loose_entry
 
 pytestmark = pytest.mark.server
 
@@ -271,3 +275,24 @@ def test_ctrl_c_before_a_server_on_the_command_line_is_ready(
         process.send_signal(number)
         assert process.communicate(timeout=30)[0] == ""
         assert process.returncode == 130
+
+
+def test_the_time_limit_is_that_of_one_response(triton_2410: ServerInstall) -> None:
+    """As of a live model: what counts is the longest silence, not the whole answer."""
+    text = source(
+        "sender = requests[0].get_response_sender()\n"
+        "for n in range(4):\n"
+        "    time.sleep(float(x[0]))\n"
+        "    sender.send(reply(None, x))\n"
+        "sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+    )
+    config = ModelConfig.from_specs("m", ["X:FP32[1]"], ["Y:FP32[1]"], decoupled=True)
+    target = LocalTarget(install=triton_2410)
+    try:
+        target.push(loose_entry("m", ModelSource(text), config))
+        assert len(target.infer("m", {"X": [0.5]}, timeout=1.2).responses) == 4
+        assert len(list(target.stream("m", {"X": [0.5]}, timeout=1.2))) == 4
+        with pytest.raises(InferTimeout, match="m on local did not answer in time"):
+            target.infer("m", {"X": [1.0]}, timeout=0.4)
+    finally:
+        target.close()

@@ -8,6 +8,7 @@ import pytest
 
 from workbench.capture import check_source, source_from_cell, source_from_object, split_cell
 from workbench.capture.cell import source_from_this_cell
+from workbench.capture.cell_names import CellNames
 from workbench.errors import ModelLoadError
 from workbench.model_source import ModelSource
 
@@ -111,3 +112,27 @@ def test_files_and_classes(tmp_path: Path) -> None:
     text = source_from_object(Local).text
     assert "def test_files_and_classes" in text  # the whole file: methods use what is imported there
     assert text.endswith("TritonPythonModel = Local\n")
+
+
+def test_this_cell_keeps_every_line_in_its_place() -> None:
+    cell = "import numpy\n\n\n%triton model m --this-cell\nclass TritonPythonModel: pass\n"
+    source = source_from_this_cell(cell)
+    assert source.text == cell.replace("%triton", "# %triton")
+
+
+def test_names_of_a_cell_with_lines_of_ipythons_own() -> None:
+    names = CellNames()
+    names.add(
+        "def scale(x):\n"
+        '    """Is it twice as much?\n\n    It is.\n    """\n'
+        "    return 2 * x\n"
+        "files = !ls\n"
+        "%timeit scale(1)\n"
+        "scale?\n"
+        "scale.__doc__??\n"
+        "?scale\n"
+        "a, b = %who_ls\n"
+        "LIMIT = 3\n"
+    )
+    assert set(names) == {"scale", "LIMIT"}
+    assert names["LIMIT"] == 3

@@ -292,3 +292,14 @@ def test_view_holds_the_trace_its_fallback_and_what_the_buttons_ask_for() -> Non
         assert not view.updating
     finally:
         view.close()
+
+
+def test_a_file_with_a_span_below_itself_is_none_of_ours(tmp_path: Path) -> None:
+    trace = _trace(_call("m", 200, 300))
+    file = trace.save(tmp_path / "trace.json")
+    data = json.loads(file.read_text())
+    spans = [each for each in data["traceEvents"] if each["ph"] in ("X", "b")]
+    data["traceEvents"].append({**spans[0], "args": {**spans[0]["args"], "parent": trace.root.id}})
+    file.write_text(json.dumps(data))
+    with pytest.raises(WorkbenchError, match="is no trace of the workbench"):
+        Trace.load(file)

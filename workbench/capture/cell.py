@@ -13,7 +13,7 @@ from workbench.text_files import read_text
 
 __all__ = ["source_from_cell", "source_from_object", "source_from_this_cell", "split_cell"]
 
-_THIS_CELL = re.compile(r"^\s*%triton\b[^\n]*$", re.MULTILINE)
+_THIS_CELL = re.compile(r"^[ \t]*%triton\b[^\n]*$", re.MULTILINE)  # no line but its own
 _CELL_FILE = re.compile(r"ipykernel_\d+|<ipython-input-|^<stdin>$|^<string>$")
 
 

@@ -14,7 +14,8 @@ from workbench.lint.source import ModelTree
 
 __all__ = ["CellNames"]
 
-_MAGIC = re.compile(r"^\s*(?:[%!?]|[\w.,\s]+=\s*[%!]).*$|^.*\?\s*$", re.MULTILINE)
+# Lines of IPython's own: magics and commands, also behind an assignment, and questions.
+_MAGIC = re.compile(r"^[ \t]*(?:[%!?]|[\w., \t]+=[ \t]*[%!]).*$|^[ \t]*[%\w.*]+\?{1,2}[ \t]*$", re.MULTILINE)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 

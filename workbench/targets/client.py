@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -237,7 +237,9 @@ class ServerClient:
     def stream(
         self, name: str, inputs: list[tuple[str, str, tuple[int, ...], Any]], **options: Any
     ) -> Iterator[Any]:
-        """Responses to one request as they come. gRPC only; leaving early cancels the request."""
+        """Responses to one request as they come. gRPC only; leaving early cancels the request. ``seconds`` is
+        the longest wait for one of them.
+        """
         if not self.is_grpc:
             raise WorkbenchUsageError(
                 "responses one by one need gRPC", hint="%triton connect grpc://HOST:8001 --as NAME"
@@ -247,7 +249,6 @@ class ServerClient:
         with self._client(timeout) as client:
             client.start_stream(
                 callback=lambda result, error: answers.put((result, error)),
-                stream_timeout=timeout,
                 headers={**self.headers(), **options.pop("headers", {})},
             )
             try:
@@ -255,7 +256,10 @@ class ServerClient:
                     name, self._inputs(inputs), enable_empty_final_response=True, **options
                 )
                 while True:
-                    result, error = answers.get()
+                    try:
+                        result, error = answers.get(timeout=timeout)
+                    except Empty:
+                        raise self._too_late() from None
                     if error is not None:
                         raise self._translated(error)
                     final = result.get_response().parameters["triton_final_response"].bool_param
@@ -359,14 +363,20 @@ class ServerClient:
                 return self.unreachable(*problem)
             if not self.alive():
                 return self.unreachable("nobody listens there", "check address and port")
-        if status == TOO_LATE and not self.alive():
-            return self.unreachable("no answer in time", "check address and port")
+        if status == TOO_LATE:
+            return self._too_late(text.strip())
         return ServerRefused(text.strip(), status)
+
+    def _too_late(self, text: str = "no answer in time") -> WorkbenchError:
+        """The error for a call that was not answered in time: by a server that lives, or by nobody."""
+        if self.alive():
+            return ServerRefused(text, TOO_LATE)
+        return self.unreachable("no answer in time", "check address and port")
 
     def _broken(self, error: Exception) -> WorkbenchError:
         """What an HTTP call ended with that is no answer."""
-        if isinstance(error, TimeoutError) and self.alive():
-            return ServerRefused("no answer in time", TOO_LATE)
+        if isinstance(error, TimeoutError):
+            return self._too_late()
         problem = tls_problem(str(error)) if self.secure else None
         if problem is not None:
             return self.unreachable(*problem)

@@ -48,7 +48,7 @@ def read(path: Path) -> Trace:
             if each.KEY in data:
                 id, started, rows = each.decode(data)
                 return Trace(_tree(rows), id=id, started_unix_ns=started)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError):  # or a span below itself
         pass
     raise _foreign(path)
 
