@@ -21,6 +21,7 @@ void JobQueue::Start() {
 }
 
 void JobQueue::Push(std::function<void()> job) {
+  if (forks_ != Forks()) return;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!running_) return;
@@ -30,6 +31,7 @@ void JobQueue::Push(std::function<void()> job) {
 }
 
 bool JobQueue::running() {
+  if (forks_ != Forks()) return false;
   std::lock_guard<std::mutex> lock(mutex_);
   return running_;
 }

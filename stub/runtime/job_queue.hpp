@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "shm/forks.hpp"
+
 namespace wb {
 
 class JobQueue {
@@ -14,7 +16,7 @@ class JobQueue {
   ~JobQueue() { Stop(); }
 
   void Start();
-  // Jobs pushed while the queue does not run are dropped.
+  // Jobs pushed while the queue does not run are dropped; so are those of a forked worker of the model.
   void Push(std::function<void()> job);
   // Does what is queued, then ends the thread. Idempotent. Call without the GIL.
   void Stop();
@@ -25,7 +27,8 @@ class JobQueue {
  private:
   void Run();
 
-  std::mutex mutex_;
+  const unsigned forks_ = Forks();
+  std::mutex mutex_;  // for ever locked in a worker, if it was at the fork
   std::condition_variable changed_;
   std::condition_variable done_;
   std::deque<std::function<void()>> jobs_;

@@ -28,11 +28,6 @@ namespace bi = boost::interprocess;
 
 namespace {
 
-std::atomic<unsigned> forks{0};
-
-// As soon as this code is loaded: nothing of it can have been used before.
-[[maybe_unused]] const int counts_forks = pthread_atfork(nullptr, nullptr, [] { ++forks; });
-
 constexpr const char* kMutexName = "shm_mutex";
 constexpr const char* kSizeName = "total size";
 // Held for microseconds by a healthy process; a process stopped inside (SIGSTOP) must not stop the other for
@@ -48,8 +43,6 @@ pid_t ThreadId() {
 }
 
 }  // namespace
-
-unsigned Forks() { return forks.load(std::memory_order_relaxed); }
 
 struct Pool::Segment {
   bi::managed_external_buffer buffer;

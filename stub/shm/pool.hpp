@@ -11,15 +11,12 @@
 #include <vector>
 
 #include "protocol/layout.hpp"
+#include "shm/forks.hpp"
 #include "shm/region.hpp"
 
 namespace wb {
 
 class Pool;
-
-// How many forks lie between this process and the one that loaded this code. What a child inherits is a copy
-// of something that its parent still uses: it gives back nothing, ends nothing and removes nothing.
-unsigned Forks();
 
 // One counted reference to one object. Move-only; gives the reference back when destroyed, in the process
 // that took it.

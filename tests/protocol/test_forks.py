@@ -1,10 +1,16 @@
-"""Children that the process forks which leads a conversation."""
+"""Children that are forked: of the process that leads conversations, and of a model."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.protocol import harness
+from tests.protocol.models import MANY_WAYS
 
 _FORKS = """
 import os, subprocess, sys, time
@@ -59,3 +65,26 @@ def test_a_forked_child_ends_without_a_trace(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+WORKER = """
+
+def worker(request):
+    import os
+
+    pid = os.fork()
+    if pid == 0:
+        pb_utils.Logger.log_info("said by a worker")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return answer(array(request))
+"""
+
+
+def test_what_a_worker_of_a_model_logs_is_not_lost(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It has no thread that would bring the line to the parent: it goes to stderr, as before initialize."""
+    with harness.start(harness.our_stub("24.10"), tmp_path, MANY_WAYS + WORKER) as stub:
+        assert stub.infer(np.zeros(1, dtype=np.float32), request_id="worker").error is None
+        assert stub.logs == []
+        assert stub.finalize() == 0
+    assert "said by a worker" in capfd.readouterr().err
