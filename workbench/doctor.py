@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -122,7 +123,10 @@ def _orphans() -> tuple[str, str, str]:
     from workbench.session import regions
 
     left = regions.orphans()
-    size = sum(each.stat().st_size for each in left)
+    size = 0
+    for each in left:
+        with contextlib.suppress(OSError):  # somebody else has removed it
+            size += each.stat().st_size
     if left:
         return (
             NOTE,

@@ -155,3 +155,13 @@ def test_a_requirement_that_cannot_be_read_is_left_to_the_cell() -> None:
     from workbench.requirements import requirements_of
 
     assert requirements_of("%triton require 'numpy>=2\n%triton require gpu") == ["gpu"]
+
+
+@pytest.mark.parametrize("option", [[], ["--update"]])
+@pytest.mark.parametrize("text", ["not json", "[1]", '{"nbformat": 3}'])
+def test_a_file_that_is_no_notebook(tmp_path: Path, text: str, option: list[str]) -> None:
+    file = tmp_path / "broken.ipynb"
+    file.write_text(text)
+    code, said = run(file, *option, cwd=tmp_path)
+    assert (code, said.startswith("workbench: error: broken.ipynb ")) == (2, True), said
+    assert file.read_text() == text

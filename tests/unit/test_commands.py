@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench import __version__, commands
+from workbench import __version__, commands, doctor
 from workbench.errors import InputError
+from workbench.session import regions
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +56,20 @@ def test_installed_command_runs() -> None:
     program = Path(sys.executable).parent / "workbench"
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"workbench {__version__}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "workbench.commands", "shm", "--all", "--json", "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_doctor_and_a_region_that_goes_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(regions, "orphans", lambda: [tmp_path / "wb_live_gone"])
+    [found] = [each for each in doctor.examine().checks if each.name == "regions"]
+    assert (found.status, found.detail) == ("note", "1 without an owner, 0 B")

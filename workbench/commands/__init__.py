@@ -1,11 +1,13 @@
 """The command line: ``workbench VERB …``. One file per verb; this one only puts them together.
 
-Exit codes: 0 ok, 1 a check failed or an error was reported, 2 usage, 3 a requirement is missing.
+Exit codes: 0 ok, 1 a check failed or an error was reported, 2 usage, 3 a requirement is missing; as shells have
+them, 130 Ctrl-C and 141 a reader that went away.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -69,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever reads has enough, as `head` has; nor is the end to complain of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except WorkbenchError as error:
         show_error(error, "--json" in words)
         return error.exit_code

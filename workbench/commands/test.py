@@ -38,6 +38,7 @@ def _test(arguments: argparse.Namespace) -> int:
         raise WorkbenchError(
             "workbench test needs pytest and nbval", hint="pip install 'triton-workbench[test]'"
         ) from None
+    from workbench.capture.notebook import read_cells
     from workbench.testing.environment import notebooks_in
     from workbench.testing.runner import needed_sanitizing, run_notebooks
 
@@ -46,6 +47,8 @@ def _test(arguments: argparse.Namespace) -> int:
     if absent or not notebooks:
         what = f"there is no {absent[0]}" if absent else "there is no notebook in these folders"
         raise WorkbenchUsageError(what, hint="workbench test notebooks/")
+    for each in notebooks:
+        read_cells(each)  # says of one that cannot be read what is wrong with it
     if arguments.update:
         return _update(notebooks)
     status = run_notebooks(
