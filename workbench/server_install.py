@@ -202,7 +202,13 @@ def install_server(
     base = (directory or cache_dir()).expanduser().resolve()
     place = _place(release, base)
     _check_machine(release)
-    base.mkdir(parents=True, exist_ok=True)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerInstallError(
+            f"cannot make the folder {base.name}: {error.strerror}",
+            hint="--dir names another; the cache lies where XDG_CACHE_HOME says, or in ~/.cache",
+        ) from None
     with locked(base / f".{place.name}.lock"):
         installed = _at(place)
         if installed:

@@ -56,6 +56,8 @@ def test_requests_at_a_time_meet_in_the_model(live: LiveTarget) -> None:
     # One request alone would wait for ever: each of the two instances waits for the other's file.
     result = model.bench({"X": [1, 2]}, n=6, warmup=0, concurrency=2, timeout=20.0)
     assert (len(result.latencies), result.concurrency) == (6, 2)
+    # No more can be under way than there are.
+    assert model.bench({"X": [1, 2]}, n=2, warmup=0, concurrency=9, timeout=20.0).concurrency == 2
 
 
 def test_a_failure_ends_it(notebook: Notebook) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from workbench import __version__, commands, doctor
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchUsageError
 from workbench.session import regions
+from workbench.targets.client import ServerClient
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,3 +74,20 @@ def test_doctor_and_a_region_that_goes_meanwhile(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(regions, "orphans", lambda: [tmp_path / "wb_live_gone"])
     [found] = [each for each in doctor.examine().checks if each.name == "regions"]
     assert (found.status, found.detail) == ("note", "1 without an owner, 0 B")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "ftp://host", "http://host:99999", "http://me:secret@host"])
+def test_an_address_that_cannot_be_read(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["rollback", "m", "--on", url]) == 2
+    said = capsys.readouterr().err
+    assert "cannot read the address" in said
+    assert "secret" not in said
+    with pytest.raises(WorkbenchUsageError, match="cannot read the address") as caught:
+        ServerClient(url.removeprefix("http://") if "@" in url else url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_for_servers_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert commands.main(["server", "install", "--dir", str(tmp_path / "file")]) == 3
+    assert "cannot make the folder file: File exists" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """The command line: ``workbench VERB …``. One file per verb; this one only puts them together.
 
-Exit codes: 0 ok, 1 a check failed or an error was reported, 2 usage, 3 a requirement is missing; as shells have
-them, 130 Ctrl-C and 141 a reader that went away.
+Exit codes: 0 ok, 1 a check failed or an error was reported, 2 usage, 3 a requirement is missing;
+130 Ctrl-C and 141 a reader that went away, as shells have them.
 """
 
 from __future__ import annotations

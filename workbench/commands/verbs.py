@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from workbench.commands.show import show
 
@@ -173,7 +172,8 @@ def _connect(given: argparse.Namespace) -> None:
         if text and "://" in text:
             names = []
             for url in text.split(","):
-                name = f"server_{urlsplit(url).netloc}".replace(":", "_").replace("[", "").replace("]", "")
+                place = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+                name = f"server_{place}".replace(":", "_").replace("[", "").replace("]", "")
                 servers.connect(url, name, headers=headers)
                 names.append(name)
             setattr(given, option, ",".join(names))

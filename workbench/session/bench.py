@@ -165,6 +165,7 @@ def bench(
             raise WorkbenchUsageError(f"--{name} is a number, {least} or more; got {value}")
     if options.get("sequence") and n + warmup > 1 and options["sequence"][1]:
         raise InputError("a request that starts a sequence cannot be sent many times", hint="leave --seq out")
+    concurrency = min(concurrency, n)
     clock = host.stages() if profile else None
     with host.recorder.paused():
         for _ in range(warmup):

@@ -31,6 +31,7 @@ _METRICS_PORT = 8002
 _MODE = "explicit model load / unload is not allowed"
 _PROBE_SECONDS = 3.0  # for "do you live", after another call went wrong
 _ABSENT = "workbench_no_such_model"
+_SECRET = re.compile(r"(?<=//)[^/]*@|^[^/]*@")
 # What tritonclient puts before the server's own words.
 _STATUS = re.compile(r"^\[(?P<status>\w[\w. ]*)\] ")
 
@@ -70,15 +71,18 @@ class ServerClient:
         timeout: float = 60.0,
         load_timeout: float = 600.0,
     ) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
+        hint = "http://host:8000 or grpc://host:8001"
+        if "@" in url:
+            hint += "; --header-env Authorization=VARIABLE carries a password"
+        # What stands before an @ may be a password, which is never shown.
+        unreadable = WorkbenchUsageError(f"cannot read the address {_SECRET.sub('...@', url)!r}", hint=hint)
         try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
             port = parts.port
         except ValueError:
-            port = 0
+            raise unreadable from None
         if parts.scheme not in _PORTS or not parts.hostname or port == 0 or "@" in parts.netloc:
-            raise WorkbenchUsageError(
-                f"cannot read the address {url!r}", hint="http://host:8000 or grpc://host:8001"
-            )
+            raise unreadable
         self.scheme = parts.scheme
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.address = f"{host}:{port or _PORTS[parts.scheme]}{parts.path.rstrip('/')}"
