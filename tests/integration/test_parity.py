@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support import leaks
 from tests.support.live import HEAD, source
+from tests.support.servers import wait_until_unloaded
 from workbench.errors import InputError, ModelExecutionError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
@@ -49,9 +48,6 @@ class TritonPythonModel:
 """
 
 
-UNLOADED_S = 60.0  # a server ends the stubs of an unloaded model in its own time
-
-
 @pytest.fixture(scope="module")
 def older(triton_2407: ServerInstall) -> Iterator[LocalTarget]:
     target = LocalTarget("older", triton_2407, options=LocalOptions(auto_complete=True))
@@ -73,12 +69,7 @@ def local(shared: LocalTarget) -> Iterator[LocalTarget]:
     yield shared
     for name in shared.client.loaded():
         shared.unload(name)
-    end = time.monotonic() + UNLOADED_S
-    while left := [
-        each for each in psutil.Process(shared.process.pid).children(recursive=True) if "stub" in each.name()
-    ]:
-        assert time.monotonic() < end, f"stubs of unloaded models: {left}"
-        time.sleep(0.1)
+    wait_until_unloaded(shared.process)
 
 
 @pytest.fixture

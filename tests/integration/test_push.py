@@ -8,19 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.servers import revision, value, wait_until_unloaded
+from tests.support.waiting import until
 from workbench.errors import ModelExecutionError, StubCrashedError, WorkbenchError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.server_errors import LoadTimeout, PushError, ServerUnreachable
 from workbench.server_install import ServerInstall
 from workbench.session.model import Model
-from workbench.session.workbench import Workbench
 from workbench.targets import delivery
 from workbench.targets.client import ServerClient
 from workbench.targets.live import LiveTarget
@@ -58,12 +57,6 @@ def pair(servers: tuple[ServerProcess, ServerProcess]) -> Iterator[list[ServerTa
             each.unload("m", yes=True)
     for process in servers:
         wait_until_unloaded(process)
-
-
-@pytest.fixture
-def live() -> Iterator[LiveTarget]:
-    with Workbench() as workbench:
-        yield LiveTarget(workbench)
 
 
 def define(live: LiveTarget, expression: str) -> Model:
@@ -236,9 +229,7 @@ def test_a_load_that_takes_too_long(pair: list[ServerTarget]) -> None:
     assert str(late.value).startswith(f"staging is still loading {slow.source.src} of m after 2 s")
     assert f"staging serves {old} until that is done" in str(late.value)
     assert value(staging) == [2, 3]
-    deadline = time.monotonic() + 60
-    while staging.src("m") == old and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: staging.src("m") != old, "the late load to be over")
     assert value(staging) == [3, 4]
     # It came late, but it is known, and so is the way back.
     assert old in repr(staging.rollback("m"))
@@ -249,9 +240,7 @@ def _kill_while(process: ServerProcess, started: Path) -> threading.Thread:
     """End a server the hard way once a model of it has written a file."""
 
     def run() -> None:
-        deadline = time.monotonic() + 60
-        while not started.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(started.exists, "the model to begin")
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
 
@@ -295,9 +284,7 @@ def test_a_local_server_that_dies_comes_back_with_its_models(triton_2410: Server
         assert target.process.pid is not None
         os.kill(target.process.pid, signal.SIGKILL)
         with pytest.raises(ServerUnreachable, match="lab ended with signal 9") as gone:
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline:
-                value(target)
+            until(lambda: not value(target), "the server to be missed")
         assert "%triton server restart lab" in gone.value.hint
         assert target.state == "ended with signal 9"
         served = target.restart()
@@ -380,10 +367,7 @@ def test_metrics(servers: tuple[ServerProcess, ServerProcess], pair: list[Server
     staging.push(revision("x"))
     value(staging)
     counted = re.compile(r'nv_inference_request_success\{model="m",version="1"\} [1-9]')
-    deadline = time.monotonic() + 30  # a server counts a moment after it has answered
-    while not counted.search(staging.metrics()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert counted.search(staging.metrics())
+    until(lambda: counted.search(staging.metrics()), "requests to be counted")
     with pytest.raises(ServerUnreachable, match="no metrics at"):
         ServerClient(f"http://{servers[0].http_address}", metrics_url="http://127.0.0.1:9/metrics").metrics()
 

@@ -174,8 +174,8 @@ def test_datatypes(server: ServerProcess, scheme: str) -> None:
     target.unload("m")
 
 
-def test_a_decoupled_model_over_grpc(server: ServerProcess, remote: ServerTarget) -> None:
-    target = ServerTarget("staging", ServerClient(f"grpc://{server.grpc_address}"))
+def three_responses(name: str) -> ModelEntry:
+    """A decoupled model."""
     text = (
         HEAD
         + """
@@ -188,13 +188,29 @@ class TritonPythonModel:
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
     )
-    config = ModelConfig.from_specs("m", ["X:FP32[1]"], ["Y:FP32[1]"], decoupled=True)
-    target.push(loose_entry("m", ModelSource(text), config))
+    config = ModelConfig.from_specs(name, ["X:FP32[1]"], ["Y:FP32[1]"], decoupled=True)
+    return loose_entry(name, ModelSource(text), config)
+
+
+def test_a_decoupled_model_over_grpc(server: ServerProcess, remote: ServerTarget) -> None:
+    target = ServerTarget("staging", ServerClient(f"grpc://{server.grpc_address}"))
+    target.push(three_responses("m"))
     assert [float(each["Y"][0]) for each in target.infer("m", {"X": [0]}).responses] == [0, 1, 2]
     assert [float(each["Y"][0]) for each in target.stream("m", {"X": [0]})] == [0, 1, 2]
     with pytest.raises(WorkbenchUsageError, match="need gRPC"):
         list(remote.stream("m", {"X": [0]}))
     target.unload("m")
+
+
+def test_models_that_streamed_go_when_they_are_unloaded(server: ServerProcess) -> None:
+    """With their processes. A stream that is cancelled once it is complete could keep them for ever."""
+    target = ServerTarget("staging", ServerClient(f"grpc://{server.grpc_address}"))
+    for number in range(6):
+        name = f"streamed_{number}"
+        target.push(three_responses(name))
+        assert len(list(target.stream(name, {"X": [0]}))) == 3
+        target.unload(name)
+    wait_until_unloaded(server)
 
 
 def test_a_protected_server_asks(server: ServerProcess) -> None:

@@ -1,12 +1,17 @@
-"""Revisions of one small model, for servers."""
+"""For tests with real servers: revisions of one small model, and our stub where a server finds it."""
 
 from __future__ import annotations
 
-import time
+import dataclasses
+import shutil
+from importlib import resources
+from pathlib import Path
 
 from tests.support.live import HEAD
+from tests.support.waiting import until
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelEntry, ModelSource
+from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
 from workbench.targets.pushed import loose_entry
 from workbench.targets.remote import ServerTarget
@@ -21,6 +26,23 @@ class TritonPythonModel:
             out.append(pb_utils.InferenceResponse([pb_utils.Tensor("Y", {expression})]))
         return out
 """
+
+
+def own_stub() -> Path:
+    """The launcher script of our stub, which a server can run."""
+    with resources.as_file(resources.files("workbench") / "backend" / "triton_python_backend_stub") as path:
+        return Path(path)
+
+
+def with_our_backend(install: ServerInstall, backends: Path) -> ServerInstall:
+    """The same server, with our stub and our half of pb_utils in place of NVIDIA's."""
+    folder = backends / "python"
+    folder.mkdir(parents=True)
+    (folder / "libtriton_python.so").symlink_to(install.backends / "python" / "libtriton_python.so")
+    shutil.copy(own_stub().with_name("triton_python_backend_utils.py"), folder)
+    shutil.copy(own_stub(), folder)
+    (folder / own_stub().name).chmod(0o755)
+    return dataclasses.replace(install, backends=backends)
 
 
 def revision(
@@ -44,10 +66,13 @@ def value(target: ServerTarget, name: str = "m") -> list[float]:
     return [float(each) for each in target.infer(name, {"X": [1, 2]})["Y"]]
 
 
-def wait_until_unloaded(process: ServerProcess, seconds: float = 90.0) -> None:
-    """Wait until a server's stubs have ended, which they do after the server has agreed to unload."""
-    deadline = time.monotonic() + seconds
+def stubs_of(process: ServerProcess) -> set[int]:
+    """Process ids of a server's stubs."""
     # The guard has the prefix among its arguments too.
     guard = {process._guard.pid} if process._guard is not None else set()
-    while set(stub_pids(process.region_prefix)) - guard and time.monotonic() < deadline:
-        time.sleep(0.05)
+    return set(stub_pids(process.region_prefix)) - guard
+
+
+def wait_until_unloaded(process: ServerProcess) -> None:
+    """Wait until a server's stubs have ended, which they do after the server has agreed to unload."""
+    until(lambda: not stubs_of(process), "stubs of unloaded models to end", 90.0)

@@ -255,6 +255,7 @@ class ServerClient:
                 callback=lambda result, error: answers.put((result, error)),
                 headers={**self.headers(), **options.pop("headers", {})},
             )
+            complete = False
             try:
                 client.async_stream_infer(
                     name, self._inputs(inputs), enable_empty_final_response=True, **options
@@ -266,13 +267,15 @@ class ServerClient:
                         raise self._too_late() from None
                     if error is not None:
                         raise self._translated(error)
-                    final = result.get_response().parameters["triton_final_response"].bool_param
-                    if result.get_response().outputs or not final:
+                    complete = result.get_response().parameters["triton_final_response"].bool_param
+                    if result.get_response().outputs or not complete:
                         yield result
-                    if final:
+                    if complete:
                         return
             finally:
-                client.stop_stream(cancel_requests=True)
+                # A server that is told to cancel what it has just completed may keep the model's processes
+                # for ever, unloaded or not.
+                client.stop_stream(cancel_requests=not complete)
 
     @contextmanager
     def kept(self, timeout: float | None = None) -> Iterator[None]:
