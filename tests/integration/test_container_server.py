@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,8 +19,9 @@ import pytest
 
 from tests.support.engine import IMAGE, Engine, write_engine
 from tests.support.models import write_model
-from tests.support.notebook import Notebook, loaded, make_shell
+from tests.support.notebook import Notebook
 from tests.support.servers import revision, value
+from tests.support.waiting import until
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.server_errors import ServerUnreachable
 from workbench.server_install import ServerInstall, ServerInstallError
@@ -45,12 +45,6 @@ def target(engine: Engine) -> Iterator[LocalTarget]:
     yield target
     target.close()
     assert engine.containers() == []
-
-
-@pytest.fixture
-def notebook() -> Iterator[Notebook]:
-    with loaded(make_shell()) as notebook:
-        yield notebook
 
 
 def test_a_repository_from_start_to_stop(notebook: Notebook, engine: Engine, tmp_path: Path) -> None:
@@ -88,9 +82,7 @@ def test_the_engines_program_is_killed(target: LocalTarget, engine: Engine) -> N
     server = int((engine.state / name).read_text())
     assert target.process.pid not in (None, server)
     os.kill(target.process.pid or 0, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while target.process.running and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: not target.process.running, "the program to end")
     assert target.state == "ended with signal 9"
     assert engine.containers() == []
     with pytest.raises(ServerUnreachable, match="boxed ended with signal 9"):
@@ -117,13 +109,12 @@ def test_a_kernel_that_is_killed(engine: Engine) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as kernel:
         assert kernel.stdout is not None
-        assert kernel.stdout.readline() == "up\n"
-        assert len(engine.containers()) == 1
-        kernel.kill()
-    deadline = time.monotonic() + 30
-    while engine.containers() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert engine.containers() == []
+        try:
+            assert kernel.stdout.readline() == "up\n"
+            assert len(engine.containers()) == 1
+        finally:
+            kernel.kill()
+    until(lambda: engine.containers() == [], "the container to be removed")
 
 
 def test_what_cannot_be_started(notebook: Notebook, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +159,7 @@ def test_another_server_at_the_port_is_not_taken_for_it(
     assert engine.containers() == []
 
 
-def test_another_program_at_the_port_is_no_triton(engine: Engine, tmp_path: Path) -> None:
+def test_another_program_at_the_port_is_no_triton(engine: Engine) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the name that http.server calls
             self.send_response(200)
@@ -193,15 +184,8 @@ def test_on_the_command_line(engine: Engine, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "workbench.commands",
-        "server",
-        "run",
-        "--repo",
-        str(tmp_path / "models"),
-    ]
+    repository = str(tmp_path / "models")
+    command = [sys.executable, "-m", "workbench.commands", "server", "run", "--repo", repository]
     command += ["--image", IMAGE, "--shm-size", "512m", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.servers import revision
+from tests.support.waiting import until
 from workbench.lab.servers_topic import ServersTopic
 from workbench.server_install import ServerInstall
 from workbench.targets import servers
@@ -17,20 +17,20 @@ from workbench.targets.process_server import ServerProcess
 
 pytestmark = pytest.mark.server
 
-PATIENCE_S = 60.0
-
 
 def told(topic: ServersTopic, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """The servers, once they are told as wanted."""
-    end = time.monotonic() + PATIENCE_S
-    last: list[dict[str, Any]] = []
-    while time.monotonic() < end:
+    heard: list[list[dict[str, Any]]] = []
+
+    def as_wanted() -> bool:
         for _, body in topic.news():
-            last = body["servers"]
-            if condition(last):
-                return last
-        time.sleep(0.05)
-    raise AssertionError(f"not told within {PATIENCE_S:.0f} s; the last was {last}")
+            heard.append(body["servers"])
+            if condition(heard[-1]):
+                return True
+        return False
+
+    until(as_wanted, "the servers to be told as wanted")
+    return heard[-1]
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
 
 from tests.support.live import ECHO, define
+from tests.support.waiting import until
 from workbench.errors import ModelExecutionError
 from workbench.targets.live import LiveTarget
 
@@ -27,13 +26,6 @@ def serve(request):
 for request in requests:
     threading.Thread(target=serve, args=(request,)).start()
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_many_requests_wait_at_once(live: LiveTarget) -> None:
@@ -56,18 +48,22 @@ def test_errors_arrive(live: LiveTarget) -> None:
     asyncio.run(work())
 
 
-def test_a_cancelled_task_cancels_its_request(live: LiveTarget) -> None:
+def test_a_cancelled_task_cancels_its_request(live: LiveTarget, printed: list[str]) -> None:
     model = define(
         live,
-        "end = time.monotonic() + 30\n"
+        "print('in')\nend = time.monotonic() + 30\n"
         "while not requests[0].is_cancelled() and time.monotonic() < end:\n"
         "    time.sleep(0.01)\n"
         "pb_utils.Logger.log_info(str(requests[0].is_cancelled()))\n" + ECHO,
     )
 
     async def work() -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(model.ainfer(X=[1, 1]), 0.3)
+        task = asyncio.create_task(model.ainfer(X=[1, 1]))
+        while not printed:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(work())
     until(lambda: [each.text for each in live.workbench.logs.records("m")] == ["True"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.waiting import PATIENCE_S
 from workbench.session import regions
 
 PROGRAM = """
@@ -31,7 +32,6 @@ def start() -> tuple[subprocess.Popen[str], list[psutil.Process], list[Path]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path.cwd(),
     )
     assert kernel.stdout is not None
     words = kernel.stdout.readline().split()
@@ -46,7 +46,7 @@ def test_a_killed_kernel() -> None:
     kernel, stubs, left = start()
     kernel.send_signal(signal.SIGKILL)
     kernel.communicate()
-    _, alive = psutil.wait_procs(stubs, timeout=10)
+    _, alive = psutil.wait_procs(stubs, timeout=PATIENCE_S)
     assert not alive
     for each in left:
         if each.exists():  # old enough for the sweep
@@ -57,16 +57,18 @@ def test_a_killed_kernel() -> None:
 
 def test_a_living_kernels_regions_are_left_alone() -> None:
     kernel, _, used = start()
-    for each in used:
-        os.utime(each, (time.time() - 3600, time.time() - 3600))
-    regions.sweep()
-    assert all(each.exists() for each in used)
-    kernel.communicate("\n")
+    try:
+        for each in used:
+            os.utime(each, (time.time() - 3600, time.time() - 3600))
+        regions.sweep()
+        assert all(each.exists() for each in used)
+    finally:
+        kernel.communicate("\n")
     assert kernel.returncode == 0
     assert not any(each.exists() for each in used)
 
 
-def test_a_region_of_a_stranger_is_left_alone(tmp_path: Path) -> None:
+def test_a_region_of_a_stranger_is_left_alone() -> None:
     fresh = regions.SHM / f"{regions.PREFIX}just_made"
     fresh.touch()
     try:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.gate import Gate
 from tests.support.leaks import mapped_regions
 from tests.support.live import ECHO, define, source
 from workbench.errors import (
@@ -142,7 +144,7 @@ def test_a_process_killed_between_requests(live: LiveTarget) -> None:
     [instance] = live.workbench.hosts["m"].current.instances  # type: ignore[union-attr]
     assert instance.process is not None
     instance.process.kill()
-    instance.process.wait(5)
+    instance.process.wait(60)
     with pytest.raises(StubCrashedError, match=r"m died \(SIGKILL\) between requests; restarted with src:"):
         model.infer(X=[1, 1])
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
@@ -199,15 +201,17 @@ def test_an_endless_loop_is_stopped_and_shown(live: LiveTarget) -> None:
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
 
 
-def test_waiting_for_a_busy_instance_has_an_end_too(live: LiveTarget) -> None:
-    model = define(live, "time.sleep(float(x[1]))\n" + ECHO)
+def test_waiting_for_a_busy_instance_has_an_end_too(live: LiveTarget, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    model = define(live, f"if x[1]:\n    {gate.wait}\n{ECHO}")
     slow = threading.Thread(target=lambda: model.infer(X=[1, 2]))
     slow.start()
-    time.sleep(0.2)
+    gate.wait_for_model()
     with pytest.raises(
         InferTimeout, match=r"did not get to the request within 0\.2 s: its only instance is busy"
     ):
         model.infer(X=[1, 0], timeout=0.2)
+    gate.open()
     slow.join()
     assert model.infer(X=[1, 0])["Y"].tolist() == [1.0, 0.0]
 
@@ -234,6 +238,7 @@ def test_ctrl_c_while_loading_keeps_the_old_one(live: LiveTarget) -> None:
     assert model.infer(X=[1, 1])["Y"].tolist() == [1.0, 1.0]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("instances", [1, 2])
 def test_ctrl_c_at_any_moment_of_a_load(instances: int) -> None:
     """A process that was just started must not be forgotten: the fixtures look for what is left.
@@ -241,7 +246,7 @@ def test_ctrl_c_at_any_moment_of_a_load(instances: int) -> None:
     In a process of its own: the signal may also hit the tools that run the tests.
     """
     command = [sys.executable, "-m", "tests.support.interrupted_loads", str(instances)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "40 loads\n"
 

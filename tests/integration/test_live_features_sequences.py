@@ -145,7 +145,7 @@ def test_sequences_wait_for_a_slot(live: LiveTarget) -> None:
     waiting.join(0.3)
     assert not done
     assert model.infer(X=[1, 2], sequence=(1, False, True))["Y"].tolist() == [2.0, 4.0]
-    waiting.join(10)
+    waiting.join(60)
     assert done == [[7.0, 7.0]]
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.gate import Gate
 from tests.support.live import ECHO, define, source
 from tests.support.notebook import Notebook
+from tests.support.waiting import until
 from workbench.errors import (
     InputError,
     ModelExecutionError,
@@ -20,13 +22,14 @@ from workbench.errors import (
 )
 from workbench.model_config import ModelConfig
 from workbench.session.mocks import MockModel
+from workbench.session.model import Model
+from workbench.session.scheduler import BatchScheduler
 from workbench.targets.live import LiveTarget
 
 CONFIG = """
 input { name: "X" data_type: TYPE_FP32 dims: [ 2 ] }
 output { name: "Y" data_type: TYPE_FP32 dims: [ 2 ] }
 """
-SLOW = "time.sleep(0.3)\n" + ECHO
 
 
 def call(target: str, more: str = "") -> str:
@@ -142,22 +145,22 @@ def test_readiness_of_what_has_no_say(live: LiveTarget) -> None:
 # -- queues --------------------------------------------------------------------------------------------------
 
 
-def queued(live: LiveTarget, policy: str, body: str = SLOW, *, name: str = "q") -> Any:
+def queued(live: LiveTarget, policy: str, body: str) -> Model:
+    """The model ``q``, whose queue has this policy."""
     config = f"max_batch_size: 2{CONFIG}dynamic_batching {{ default_queue_policy {{ {policy} }} }}"
-    return live.define(name, source(body), config=config)
+    return live.define("q", source(body), config=config)
 
 
-def test_a_request_that_waited_too_long(live: LiveTarget) -> None:
-    model = queued(live, "default_timeout_microseconds: 50000", "time.sleep(1)\n" + ECHO)
+def test_a_request_that_waited_too_long(live: LiveTarget, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    model = queued(live, "default_timeout_microseconds: 500000", f"{gate.wait}\n{ECHO}")
     first = threading.Thread(target=lambda: model.infer(X=[[1, 2], [3, 4]]))
-    started = threading.Event()
-    live.workbench.on_output = lambda *_: started.set()
-    model = queued(live, "default_timeout_microseconds: 50000", "print('in')\ntime.sleep(1)\n" + ECHO)
     first.start()
-    assert started.wait(10)
+    gate.wait_for_model()
     with pytest.raises(ModelExecutionError, match=r"^Request timeout expired \(q\)$") as caught:
         model.infer(X=[[1, 2]])
     assert caught.value.code == "UNAVAILABLE"
+    gate.open()
     first.join()
 
 
@@ -170,17 +173,19 @@ def test_the_timeout_of_a_call(live: LiveTarget, printed: list[str]) -> None:
     assert printed[1:] == ["m: [[1.0, 2.0]]"]  # without a policy nobody looks at it
 
 
-def test_a_queue_that_is_full(live: LiveTarget) -> None:
-    started = threading.Event()
-    live.workbench.on_output = lambda *_: started.set()
-    model = queued(live, "max_queue_size: 1", "print('in')\ntime.sleep(1)\n" + ECHO)
+def test_a_queue_that_is_full(live: LiveTarget, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    model = queued(live, "max_queue_size: 1", f"{gate.wait}\n{ECHO}")
+    queue = live.workbench.hosts["q"].current.queue  # type: ignore[union-attr]
+    assert isinstance(queue, BatchScheduler)
     threads = [threading.Thread(target=lambda: model.infer(X=[[1, 2], [3, 4]])) for _ in range(2)]
     threads[0].start()
-    assert started.wait(10)
+    gate.wait_for_model()
     threads[1].start()
-    threads[1].join(0.2)  # it is in the queue now
+    until(lambda: queue._items, "the second request to be in the queue")
     with pytest.raises(ModelExecutionError, match="Exceeds maximum queue size"):
         model.infer(X=[[1, 2]])
+    gate.open()
     for each in threads:
         each.join()
 
@@ -194,10 +199,8 @@ def test_calls_of_models_share_a_batch(live: LiveTarget, printed: list[str]) -> 
         " inputs=[a]).async_exec() for _ in range(4)])\n" + ECHO,
         signature="async def execute(self, requests):",
     )
-    shown: list[str] = []
-    live.workbench.on_output = lambda model, line: shown.append(f"{model}: {line}")
     live.define("m", text, ["X:FP32[1,2]"], ["Y:FP32[1,2]"]).infer(X=[[1, 2]])
-    said = [*shown, *(each.text for each in live.workbench.logs.records("b", 50))]
+    said = [*printed, *(each.text for each in live.workbench.logs.records("b", 50))]
     assert sum(each.endswith("4") for each in said) == 1, said
 
 
@@ -283,14 +286,13 @@ def test_a_mock_that_answers_wrongly(
     assert printed[0].startswith(f"m: {message}")
 
 
-def test_a_mock_refuses_what_the_model_would(live: LiveTarget) -> None:
+def test_a_mock_refuses_what_the_model_would() -> None:
     mock = MockModel("child", lambda inputs: {"Y": inputs["X"]}, ["X:FP32[2]"], ["Y:FP32[2]"])
     with pytest.raises(InputError, match=r"X is FP32\[2\], got FP32\[3\]"):
         mock.infer(X=[1.0, 2.0, 3.0])
 
 
 def test_magics(notebook: Notebook) -> None:
-    notebook.run("%load_ext workbench")
     notebook.run("factor = 3")
     body = "def infer(inputs): return {'Y': factor * inputs['X']}"
     cell = f"%%triton mock child --in X:FP32[2] --out Y:FP32[2]\n{body}"

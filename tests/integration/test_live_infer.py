@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.live import ECHO, define, source
+from tests.support.waiting import until
 from workbench import _host
 from workbench.datatypes import DATATYPES
 from workbench.errors import InputError, ModelConfigError, ModelExecutionError, ModelNotFound
@@ -161,22 +161,19 @@ def test_requests_of_other_shapes_do_not_share(live: LiveTarget, printed: list[s
     assert set(printed) == {"m: [(1, 1)]", "m: [(1, 2)]"}
 
 
-def test_instances_work_side_by_side(live: LiveTarget) -> None:
-    model = define(live, "time.sleep(0.3)\n" + ECHO, instances=3)
+def test_instances_work_side_by_side(live: LiveTarget, tmp_path: Path) -> None:
+    # Each waits until all three have begun: one after the other they would wait for ever.
+    meet = f"""
+open(f"{tmp_path}/{{os.getpid()}}", "w").close()
+while len(os.listdir({str(tmp_path)!r})) < 3: time.sleep(0.005)
+return [reply(r, x * 0 + os.getpid() % 10000) for r in requests]
+"""
+    model = define(live, meet, instances=3)
+    with ThreadPoolExecutor(3) as pool:
+        answers = pool.map(lambda _: model.infer(X=[1, 2])["Y"].tolist()[0], range(3))
     pids = {each.process.pid for each in live.workbench.hosts["m"].current.instances}  # type: ignore[union-attr]
+    assert sorted(answers) == sorted(pid % 10000 for pid in pids)
     assert len(pids) == 3
-    inside: list[float] = []
-
-    def ask() -> None:
-        model.infer(X=[1, 2])
-        inside.append(time.monotonic())
-
-    askers = [threading.Thread(target=ask) for _ in range(3)]
-    for each in askers:
-        each.start()
-    for each in askers:
-        each.join()
-    assert len(inside) == 3
 
 
 DECOUPLED = """
@@ -210,14 +207,12 @@ def test_a_stream_gives_responses_as_they_come_and_can_be_left(live: LiveTarget,
     stream = model.stream(X=[0, 0])
     assert [next(stream)["Y"][0] for _ in range(3)] == [0, 1, 2]
     stream.close()  # type: ignore[attr-defined]
-    end = time.monotonic() + 20
-    said = "left after True"
-    while time.monotonic() < end and said not in {each.text for each in live.workbench.logs.records("m")}:
-        if f"m: {said}" in printed:
-            break
-        time.sleep(0.01)
-    else:
-        assert time.monotonic() < end, "the model never saw that its client had left"
+
+    def said() -> list[str]:
+        """Under the cell or in the logs, as the request was still known or not."""
+        return [*printed, *(each.text for each in live.workbench.logs.records("m"))]
+
+    until(lambda: any(each.endswith("left after True") for each in said()), "the model to notice")
 
 
 def test_what_a_model_prints_comes_in_order_and_before_the_result(
@@ -238,10 +233,7 @@ def test_what_a_model_prints_comes_in_order_and_before_the_result(
 def test_logger_messages_go_to_the_logs(live: LiveTarget, printed: list[str]) -> None:
     model = define(live, "pb_utils.Logger.log_warn('careful')\n" + ECHO)
     model.infer(X=[0, 0])
-    end = time.monotonic() + 10
-    while not live.workbench.logs.records("m") and time.monotonic() < end:
-        time.sleep(0.01)
-    [record] = live.workbench.logs.records("m")
+    [record] = until(lambda: live.workbench.logs.records("m"))
     assert (record.level, record.text) == ("warning", "careful")
     assert printed == []
 
@@ -295,16 +287,6 @@ def test_models_on_disk_are_used_in_place(live: LiveTarget, tmp_path: Path) -> N
     assert live.define("disk", folder).infer(X=[2])["Y"][0] == 6
     live.unload("disk")
     assert (folder / "2" / "model.py").exists()
-
-
-def test_asyncio(live: LiveTarget) -> None:
-    model = define(live, ECHO)
-
-    async def ask() -> list[float]:
-        answers = await asyncio.gather(*(model.ainfer(X=[number, 0]) for number in range(5)))
-        return [float(each["Y"][0]) for each in answers]
-
-    assert asyncio.run(ask()) == [0, 1, 2, 3, 4]
 
 
 def test_regions_are_private(live: LiveTarget) -> None:

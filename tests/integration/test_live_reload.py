@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
+from pathlib import Path
 
+from tests.support.gate import Gate
 from tests.support.live import ECHO, define, source
+from tests.support.waiting import until
 from workbench.targets.live import LiveTarget
 
 
@@ -38,12 +40,15 @@ def test_no_request_is_lost_while_reloading(live: LiveTarget) -> None:
     askers = [threading.Thread(target=ask) for _ in range(3)]
     for each in askers:
         each.start()
-    for number in range(2, 5):
-        define(live, f"return [reply(r, x * 0 + {number}) for r in requests]")
-        time.sleep(0.1)
-    stop.set()
-    for each in askers:
-        each.join()
+    try:
+        until(lambda: answers or errors, "a first answer")
+        for number in range(2, 5):
+            define(live, f"return [reply(r, x * 0 + {number}) for r in requests]")
+            until(lambda: answers[-1] == number or errors, f"an answer of revision {number}")  # noqa: B023
+    finally:
+        stop.set()
+        for each in askers:
+            each.join()
     assert not errors
     assert set(answers) == {1.0, 2.0, 3.0, 4.0}
 
@@ -67,13 +72,16 @@ def test_the_old_one_answers_until_the_new_one_is_ready(live: LiveTarget) -> Non
     assert model.infer(X=[1, 1])["Y"][0] == -1
 
 
-def test_requests_under_way_end_on_the_old_one(live: LiveTarget) -> None:
-    model = define(live, "time.sleep(1)\n" + ECHO)
+def test_requests_under_way_end_on_the_old_one(live: LiveTarget, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    model = define(live, f"{gate.wait}\n{ECHO}")
     answers: list[float] = []
     slow = threading.Thread(target=lambda: answers.append(float(model.infer(X=[1, 1])["Y"][0])))
     slow.start()
-    time.sleep(0.3)
+    gate.wait_for_model()
     define(live, "return [reply(r, -x) for r in requests]")
+    assert model.infer(X=[1, 1])["Y"][0] == -1
+    gate.open()
     slow.join()
     assert answers == [1.0]
 

@@ -16,6 +16,7 @@ import pytest
 from tests.support.live import source
 from tests.support.models import IDENTITY_SOURCE, write_model
 from tests.support.notebook import Notebook, loaded, make_shell
+from tests.support.waiting import until
 from workbench.errors import InferTimeout, ModelLoadError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
@@ -29,6 +30,7 @@ from workbench.targets.pushed import loose_entry
 
 pytestmark = pytest.mark.server
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 CELL = """%%triton model scale --in X:FP32[2] --out Y:FP32[2]
 import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
@@ -68,9 +70,8 @@ def test_a_server_from_its_start_to_its_end(notebook: Notebook) -> None:
     assert list(log) == ["WARNING model.py:5 scale at work"] * 2  # the smoke request, and that one
     assert notebook.run("%triton logs scale --on local --level warning").lines == log.lines
     assert "  target local  ready" in repr(notebook.run("%triton status"))
-    deadline = time.monotonic() + 30  # a server counts a moment after it has answered
-    while 'request_success{model="scale"' not in repr(notebook.run("%triton metrics scale --on local")):
-        assert time.monotonic() < deadline
+    counted = 'request_success{model="scale"'  # a moment after the server has answered
+    until(lambda: counted in repr(notebook.run("%triton metrics scale --on local")), "requests to be counted")
     replayed = notebook.run("%triton replay scale --on local --assert-equal")
     assert repr(replayed) == "Replay scale: 1 request, 1 equal"
     bench = notebook.run("%triton bench scale --on local --n 5 --warmup 1 --concurrency 2")
@@ -163,12 +164,12 @@ def test_settings_as_a_server_has_them() -> None:
 
 
 def test_the_same_settings_live_and_on_a_server(notebook: Notebook) -> None:
-    words = "--backend-config python,stub-timeout-seconds=1"
+    words = "--backend-config python,stub-timeout-seconds="
     slow = CELL.replace("class T", "import time; time.sleep(4)\nclass T")
     with pytest.raises(ModelLoadError) as late:
-        notebook.run(slow.replace("model scale", f"model scale {words}"))
+        notebook.run(slow.replace("model scale", f"model scale {words}1"))
     assert "stub-timeout-seconds" in late.value.hint
-    notebook.run(f"%triton server start --shm-size 2m {words} python,shm-region-prefix-name=wb_mine_")
+    notebook.run(f"%triton server start --shm-size 2m {words}60 python,shm-region-prefix-name=wb_mine_")
     assert servers.find_local().process.region_prefix.startswith("wb_mine_")
     cell = CELL.replace("model scale", "model scale --on local")
     notebook.run(cell)
@@ -183,7 +184,7 @@ def test_a_server_on_the_command_line(triton_2410: ServerInstall, repository: Pa
     """The quick start of Triton's Python backend: a repository, a server, a client."""
     command = [sys.executable, "-m", "workbench.commands", "server", "run", "--repo", str(repository)]
     (repository / "notes.txt").unlink()
-    example = Path("examples/add_sub")
+    example = EXAMPLES / "add_sub"
     place = write_model(
         repository, "add_sub", (example / "1/model.py").read_text(), (example / "config.pbtxt").read_text()
     )
@@ -218,11 +219,11 @@ def _free_port() -> int:
 
 
 def test_the_quick_start_from_a_notebook(notebook: Notebook, tmp_path: Path) -> None:
-    notebook.run("%triton model add_sub --file examples/add_sub")
+    notebook.run(f"%triton model add_sub --file {EXAMPLES}/add_sub")
     notebook.run("%triton infer add_sub INPUT0=[1,2,3,4] INPUT1=[1,1,1,1]")
     notebook.run(f"%triton export add_sub {tmp_path}/models")
     server = notebook.run(f"%triton server start --repo {tmp_path}/models")
-    client = [sys.executable, "examples/add_sub/client.py", "--url", server.url.removeprefix("http://")]
+    client = [sys.executable, f"{EXAMPLES}/add_sub/client.py", "--url", server.url.removeprefix("http://")]
     answer = subprocess.run(client, capture_output=True, text=True, timeout=120, check=False)
     assert (answer.stdout, answer.returncode) == ("PASS\n", 0), answer.stderr
     there = notebook.run("%triton infer add_sub INPUT0=[1,2,3,4] INPUT1=[1,1,1,1] --on local")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.live import source
 from tests.support.notebook import Notebook
+from tests.support.waiting import until
 from workbench import api
 from workbench.errors import ModelLoadError, WorkbenchUsageError
 
-PATIENCE_S = 30.0
 SIGNATURE = "--in X:FP32[2] --out Y:FP32[2]"
 
 
@@ -25,13 +24,6 @@ def answering(value: int) -> str:
 
 def answer() -> float:
     return float(api.model("m").infer(X=[1, 1])["Y"][0])
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def watchers() -> list[threading.Thread]:
@@ -68,9 +60,12 @@ def test_what_is_saved_unchanged_is_not_loaded(notebook: Notebook, file: Path) -
     os.utime(file)
     other = file.with_name("other.py")
     other.write_text("")
+    time.sleep(1)  # well beyond the moment in which several changes become one
+    assert host.current is before
     file.write_text(answering(2))  # a change that is seen, after those that must not be
     until(lambda: host.current is not before)
-    assert len([each for each in api.current().logs.records("m") if "was saved" in each.text]) <= 1
+    until(lambda: [each for each in api.current().logs.records("m") if "was saved" in each.text])
+    assert len([each for each in api.current().logs.records("m") if "was saved" in each.text]) == 1
     assert answer() == 2
 
 
@@ -96,9 +91,13 @@ def test_a_version_that_fails_leaves_the_last_one_serving(
     assert isinstance(model.error, ModelLoadError)
     assert (answer(), model.src) == (1, src)
     shown = ""
-    end = time.monotonic() + PATIENCE_S
-    while "hint:" not in shown and time.monotonic() < end:
+
+    def whole() -> bool:
+        nonlocal shown
         shown += capsys.readouterr().out
+        return "hint:" in shown
+
+    until(whole, "the error's last line")
     assert (
         f"[m] ModelLoadError: ModuleNotFoundError: No module named 'no_such_module_here' (m); {src}" in shown
     )

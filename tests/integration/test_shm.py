@@ -22,6 +22,7 @@ import pytest
 
 from tests.support.live import ECHO, define, source
 from tests.support.notebook import Notebook
+from tests.support.waiting import until
 from workbench.commands import main
 from workbench.errors import WorkbenchUsageError
 from workbench.session.model import Model
@@ -31,6 +32,7 @@ from workbench.shm_inspect.owners import find_regions
 from workbench.targets.live import LiveTarget
 
 SHM = Path("/dev/shm")
+WORKBENCH = [sys.executable, "-m", "workbench.commands"]
 SMALL = {"shm-default-byte-size": 1 << 20, "shm-growth-byte-size": 1 << 20}
 WIDE = np.arange(1 << 16, dtype=np.float32)  # 256 KiB
 
@@ -181,16 +183,16 @@ def test_a_view_follows_a_live_model_and_ends_with_it(notebook: Notebook) -> Non
     first = view.data["report"]["in_use"]
     view._handle_custom_msg({"kind": "shown", "view": "v"}, [])
     notebook.run("%triton infer m X=np.zeros(100000) --id keep -q")
-    _until(lambda: view.data["report"]["in_use"] > first + 400_000)
+    until(lambda: view.data["report"]["in_use"] > first + 400_000)
     assert len(view.data["history"]) >= 2
     # A new revision has a region of its own; the view goes over to it.
     region = view.data["report"]["region"]
     notebook.run(CELL + "# edited\n")
-    _until(lambda: view.data["report"]["region"] != region)
+    until(lambda: view.data["report"]["region"] != region)
     assert not view.problem
     notebook.run("%triton unload m")
-    _until(lambda: view.problem == "not updated any more: the model is unloaded")
-    _until(lambda: not view.updating)
+    until(lambda: view.problem == "not updated any more: the model is unloaded")
+    until(lambda: not view.updating)
     view.close()
 
 
@@ -279,13 +281,15 @@ def test_the_command_line(live: LiveTarget, capsys: pytest.CaptureFixture[str]) 
 def test_watching_in_the_terminal(live: LiveTarget) -> None:
     define(live, ECHO).infer(X=[1, 2])
     name = live.workbench.hosts["m"].current.instances[0].channel.region_name  # type: ignore[union-attr]
-    command = [sys.executable, "-c", "import sys; from workbench.commands import main; sys.exit(main())"]
-    child = subprocess.Popen([*command, "shm", name, "--watch", "--json"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [*WORKBENCH, "shm", name, "--watch", "--json"], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
-    looks = [json.loads(child.stdout.readline())["reports"][0] for _ in range(2)]
-    child.terminate()
-    child.wait()
-    child.stdout.close()
+    try:
+        looks = [json.loads(child.stdout.readline())["reports"][0] for _ in range(2)]
+    finally:
+        child.kill()
+        child.communicate()
     assert [each["region"] for each in looks] == [name, name]
     assert any(each["age_s"] is not None for each in looks[1]["blocks"])
 
@@ -295,11 +299,10 @@ def test_watching_on_a_screen(live: LiveTarget) -> None:
     """As a terminal gets it: drawn anew, and ended by Ctrl-C."""
     define(live, ECHO).infer(X=[1, 2])
     name = live.workbench.hosts["m"].current.instances[0].channel.region_name  # type: ignore[union-attr]
-    command = [sys.executable, "-c", "import sys; from workbench.commands import main; sys.exit(main())"]
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
     child = subprocess.Popen(
-        [*command, "shm", name, "--watch"],
+        [*WORKBENCH, "shm", name, "--watch"],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -326,13 +329,6 @@ def test_watching_on_a_screen(live: LiveTarget) -> None:
     assert "64 MiB" in text
     assert "queue" in text
     assert "live" in text
-
-
-def _until(condition: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def test_a_broken_region_is_named(tmp_path: Path) -> None:

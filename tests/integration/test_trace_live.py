@@ -116,7 +116,7 @@ def test_calls_nobody_answers_and_calls_to_mocks(live: LiveTarget) -> None:
 
 
 def test_concurrent_calls_stand_in_the_order_the_model_made_them(live: LiveTarget) -> None:
-    wait = "time.sleep(float(x[0]) / 10); return [reply(requests[0], x)]"
+    wait = "time.sleep(float(x[0]) / 4); return [reply(requests[0], x)]"
     live.define("leaf", source(wait), ["X:FP32[2]"], ["Y:FP32[2]"], instances=3)
     body = """
 import asyncio

@@ -38,8 +38,6 @@ def check_interrupted_starts(run: Callable[[Callable[[], None]], Any], patched: 
             run(work)
         assert done == ["begun", "ended"]
         patch.setattr(threading.Thread, "start", refused)
-        before = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):  # a wait would have no end
             run(work)
-        assert time.monotonic() - before < 5.0
     assert done == ["begun", "ended"]

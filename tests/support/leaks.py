@@ -24,7 +24,7 @@ from workbench.targets.process_server import ServerProcess
 MARK = "WORKBENCH_TEST_RUN"
 REGION_PREFIXES = ("triton_", "wb_")
 # Also for regions of other runs that no process has mapped for a moment, as orphans made by a test are.
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 _SHM = Path("/dev/shm")
 
 # Helpers of the standard library that live as long as the interpreter, by design.
@@ -166,3 +166,8 @@ def mapped_regions(prefix: str) -> set[str]:
     lines = Path("/proc/self/maps").read_text().splitlines()
     names = {line.split("/dev/shm/")[1].split()[0] for line in lines if "/dev/shm/" in line}
     return {name for name in names if name.startswith(prefix)}
+
+
+def resident() -> int:
+    """Bytes of this process that are not shared with anybody."""
+    return int(psutil.Process().memory_full_info().uss)

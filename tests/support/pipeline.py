@@ -162,7 +162,7 @@ def define_pipeline(define: Callable[..., Any]) -> None:
 
 def check_nesting(trace: Trace) -> None:
     """Children begin and end inside their parents, as far as clocks of several processes can tell."""
-    slack = 20_000_000
+    slack = 250_000_000  # an end may be written down late where other work has the processor
     for span in trace.root.walk():
         assert span.duration_ns >= 0
         for child in span.children:
