@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import text_format
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from workbench.commands import parser, verbs
@@ -71,22 +68,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), f"{target} does not exist"
 
 
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.HistoryManager.hist_file = ":memory:"
-    shell = InteractiveShell(config=config)
-    yield shell
-    shell.run_cell("%unload_ext workbench")
-
-
 @pytest.mark.parametrize("page", pages_with("ipython"))
-def test_cells_run(page: Path, shell: InteractiveShell) -> None:
-    for cell in blocks(page, "ipython"):
-        shell.run_cell(cell, store_history=True).raise_error()
+def test_cells_run(page: Path, shell: Any) -> None:
+    try:
+        for cell in blocks(page, "ipython"):
+            shell.run_cell(cell, store_history=True).raise_error()
+    finally:
+        shell.run_cell("%unload_ext workbench")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_runs(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "models")
@@ -102,8 +93,7 @@ def test_python_runs(page: Path, tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=110,
-            env=dict(os.environ),
+            timeout=250,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -136,6 +126,34 @@ def test_magics_parse(page: Path) -> None:
             COMMANDS[words[0]].parser().read(words[1:])
 
 
+def options_of(parser: argparse.ArgumentParser, words: list[str]) -> set[str]:
+    """Of the subcommand that the words begin with."""
+    known = {option for action in parser._actions for option in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and words and words[0] in action.choices:
+            return known | options_of(action.choices[words[0]], words[1:])
+    return known
+
+
+@pytest.mark.parametrize("page", [pytest.param(each, id=str(each.relative_to(ROOT))) for each in PAGES])
+def test_options_in_sentences_exist(page: Path) -> None:
+    """``%triton push m --to local`` in the middle of a line."""
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for door, said in re.findall(r"`(%triton|%%triton|workbench) ([^`]+)`", text):
+        words = said.replace("[", " ").replace("]", " ").split()
+        wanted = {word.partition("=")[0] for word in words if word.startswith("--") and len(word) > 2}
+        if not wanted:
+            continue
+        for name in words[0].split("|"):
+            if door != "workbench":
+                known = options_of(COMMANDS[name].parser(), [])
+            elif name in verbs.NAMES:
+                known = set(re.findall(r"--[a-z-]+", verbs.help_text(name)))
+            else:
+                known = options_of(parser(), [name, *words[1:]])
+            assert wanted <= known, (name, said)
+
+
 @pytest.mark.parametrize("page", pages_with("json", "protobuf"))
 def test_data_parses(page: Path) -> None:
     for text in blocks(page, "json"):
@@ -144,13 +162,14 @@ def test_data_parses(page: Path) -> None:
         text_format.Parse(text, ModelConfig())
 
 
+@pytest.mark.timeout(300)
 def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("myst_nb", reason="the site's tools are not installed")
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "generated/magics.html").is_file()

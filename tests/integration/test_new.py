@@ -25,7 +25,7 @@ def test_a_notebook_that_runs(
     assert main(["new", str(path), "--template", template]) == 0
     monkeypatch.chdir(tmp_path)
     results = [notebook.run("".join(cell["source"])) for cell in json.loads(path.read_text())["cells"]]
-    assert "1 request equal" in repr(results[-2]) or "equal" in repr(results[-2])
+    assert repr(results[-2]) == "Replay try_it: 1 request, 1 equal"
     assert repr(results[-1]).startswith("Export try_it")
     assert (tmp_path / "repository/try_it/1/model.py").is_file()
 

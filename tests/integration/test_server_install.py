@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.support.leaks import Snapshot
 from tests.support.models import IDENTITY_SOURCE, write_model
+from tests.support.waiting import PATIENCE_S, until
 from workbench import server_install
 from workbench.commands import main
 from workbench.server_install import (
@@ -195,6 +195,13 @@ def test_model_answers_over_http_and_grpc_and_nothing_is_left(
 
 
 class TestServerProcess:
+    def test_it_listens_on_loopback_only(self, tmp_path: Path, triton_2410: ServerInstall) -> None:
+        with ServerProcess(tmp_path, triton_2410) as server:
+            sockets = psutil.Process(server.pid).net_connections("inet")
+        listening = [each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN]
+        assert len(listening) >= 3  # HTTP, gRPC, metrics
+        assert {each.removeprefix("::ffff:") for each in listening} == {"127.0.0.1"}
+
     def test_refused_load_carries_the_servers_text(self, tmp_path: Path, triton_2410: ServerInstall) -> None:
         write_model(tmp_path, "broken", source="raise ValueError('not today')\n")
         with ServerProcess(tmp_path, triton_2410) as server:
@@ -274,10 +281,7 @@ class TestServerProcess:
             server.load("identity")
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
-            deadline = time.monotonic() + 10
-            while server.running and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert not server.running
+            until(lambda: not server.running, "the server to end")
             assert not list(Path("/dev/shm").glob(server.region_prefix + "*"))
         assert before.wait_until_nothing_left() == []
 
@@ -300,16 +304,13 @@ class TestServerProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert owner.stdout is not None
-        with owner.stdout:
-            pid, prefix = owner.stdout.readline().split()
-        server = psutil.Process(int(pid))
+        with owner:
+            assert owner.stdout is not None
+            try:
+                pid, prefix = owner.stdout.readline().split()
+                server = psutil.Process(int(pid))
+            finally:
+                owner.kill()
 
-        owner.kill()
-        owner.wait()
-
-        server.wait(timeout=20)
-        deadline = time.monotonic() + 5
-        while list(Path("/dev/shm").glob(prefix + "*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not list(Path("/dev/shm").glob(prefix + "*"))
+        server.wait(timeout=PATIENCE_S)
+        until(lambda: not list(Path("/dev/shm").glob(prefix + "*")), "its regions to be removed")

@@ -12,6 +12,7 @@ from workbench.lint import LintReport, lint
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 NEWEST = "26.07"
 
 
@@ -250,7 +251,9 @@ def test_a_release_that_is_none() -> None:
         check(model(GOOD), release="2410")
 
 
-@pytest.mark.parametrize("path", sorted(Path("examples").rglob("model.py")), ids=lambda path: path.parts[1])
+@pytest.mark.parametrize(
+    "path", sorted(EXAMPLES.rglob("model.py")), ids=lambda path: str(path.relative_to(EXAMPLES).parts[0])
+)
 def test_the_examples_are_portable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     config = path.parent.parent / "config.pbtxt"
