@@ -1,23 +1,26 @@
-"""Calls between models, streamed responses, throughput: our stub beside NVIDIA's, and the live host."""
+"""Calls between models, streams, throughput, processor time: our stub beside NVIDIA's, and the live host."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tritonclient.grpc as grpcclient
 
 import workbench as wb
+from tests.support.servers import stubs_of
 from workbench.targets.process_server import ServerProcess
 
 from .support import MODELS, percentile, server, show
 
 BLS_CALLS = 2000
 RESPONSES = 5000
+CONCURRENCY = (1, 16)  # requests at a time
 SECONDS = 3.0
 ROUNDS = 3  # each side is measured in turns, so that a busy moment does not fall on one of them
 
@@ -48,7 +51,14 @@ def _server_stream(process: ServerProcess) -> float:
     return RESPONSES / elapsed
 
 
-def _throughput(call: Callable[[], object], concurrency: int) -> float:
+def _processor_s(pids: Iterable[int]) -> float:
+    """User and system time of processes so far."""
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(each.user + each.system for each in times)
+
+
+def _throughput(call: Callable[[], object], concurrency: int, stubs: Iterable[int]) -> tuple[float, float]:
+    """Calls a second, and the microseconds of a processor that the stubs took for one."""
     done = [0] * concurrency
     end = time.perf_counter() + SECONDS
 
@@ -57,21 +67,22 @@ def _throughput(call: Callable[[], object], concurrency: int) -> float:
             call()
             done[number] += 1
 
-    start = time.perf_counter()
+    before, start = _processor_s(stubs), time.perf_counter()
     threads = [threading.Thread(target=work, args=(number,)) for number in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(done) / (time.perf_counter() - start)
+    elapsed = time.perf_counter() - start
+    return sum(done) / elapsed, (_processor_s(stubs) - before) / sum(done) * 1e6
 
 
-def _server_requests(process: ServerProcess, concurrency: int) -> float:
+def _server_requests(process: ServerProcess, concurrency: int) -> tuple[float, float]:
     client = process.grpc()
     array = np.arange(4, dtype=np.float32)
     tensor = grpcclient.InferInput("INPUT", [4], "FP32")
     tensor.set_data_from_numpy(array)
-    return _throughput(lambda: client.infer("identity", [tensor]), concurrency)
+    return _throughput(lambda: client.infer("identity", [tensor]), concurrency, stubs_of(process))
 
 
 def _define(name: str, inputs: list[str], outputs: list[str], **options: object) -> None:
@@ -91,9 +102,12 @@ def _live() -> dict[str, float]:
     number = sum(1 for _ in models["repeat"].stream({"COUNT": np.array([RESPONSES], np.int32)}))
     result["responses/s"] = number / (time.perf_counter() - start)
     array = np.arange(4, dtype=np.float32)
-    for concurrency in (1, 16):
-        rate = _throughput(lambda: models["identity"].infer({"INPUT": array}), concurrency)
+    revision = wb.current().hosts["identity"].current
+    stubs = [each.process.pid for each in revision.instances]  # type: ignore[union-attr]
+    for concurrency in CONCURRENCY:
+        rate, taken = _throughput(lambda: models["identity"].infer({"INPUT": array}), concurrency, stubs)
         result[f"requests/s ({concurrency})"] = rate
+        result[f"processor µs of the stub ({concurrency})"] = taken
     wb.current().close()
     return result
 
@@ -108,10 +122,10 @@ def main() -> None:
                 figures = kept[stub]
                 figures.setdefault("BLS p50 µs", []).append(_server_bls(process))
                 figures.setdefault("responses/s", []).append(_server_stream(process))
-                for concurrency in (1, 16):
-                    figures.setdefault(f"requests/s ({concurrency})", []).append(
-                        _server_requests(process, concurrency)
-                    )
+                for concurrency in CONCURRENCY:
+                    rate, taken = _server_requests(process, concurrency)
+                    figures.setdefault(f"requests/s ({concurrency})", []).append(rate)
+                    figures.setdefault(f"processor µs of the stub ({concurrency})", []).append(taken)
     live = _live()
     rows = []
     for name in live:

@@ -16,10 +16,11 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
+from tests.support.servers import own_stub
 from workbench.server_install import find_server
 from workbench.targets.process_server import ServerProcess
 
-from .support import milliseconds, own_stub, percentile, show
+from .support import milliseconds, percentile, show
 
 ROUNDS = 40
 SERVER_ROUNDS = 10

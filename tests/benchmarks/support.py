@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.support.servers import own_stub
 from workbench.server_install import find_server
 from workbench.targets.process_server import ServerProcess
 
@@ -37,12 +37,6 @@ def sample(call: Callable[[], object], *, seconds: float, least: int, most: int)
         call()
         samples.append(time.perf_counter() - start)
     return samples
-
-
-def own_stub() -> Path:
-    """The launcher script that a server can run."""
-    with resources.as_file(resources.files("workbench") / "backend" / "triton_python_backend_stub") as path:
-        return Path(path)
 
 
 @contextmanager

@@ -111,3 +111,27 @@ class TritonPythonModel:
 def caller(echo: str, repeat: str) -> str:
     """The caller's source, for children of these names."""
     return CALLER.replace("ECHO_NAME", echo).replace("REPEAT_NAME", repeat)
+
+
+CONFIG = """\
+backend: "python"
+input {{ name: "{input}" data_type: {input_type} dims: [ {input_dims} ] }}
+output {{ name: "{output}" data_type: {output_type} dims: [ {output_dims} ] }}
+model_transaction_policy {{ decoupled: {decoupled} }}
+instance_group {{ kind: KIND_CPU count: 1 }}
+"""
+
+
+def config(given: str, taken: str, *, decoupled: bool = False) -> str:
+    """config.pbtxt for ``NAME:TYPE:dims`` in and out."""
+    name, kind, dims = given.split(":")
+    out_name, out_kind, out_dims = taken.split(":")
+    return CONFIG.format(
+        input=name,
+        input_type=kind,
+        input_dims=dims,
+        output=out_name,
+        output_type=out_kind,
+        output_dims=out_dims,
+        decoupled=str(decoupled).lower(),
+    )

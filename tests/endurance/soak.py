@@ -22,7 +22,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +30,9 @@ import tritonclient.grpc as grpc
 
 import workbench as wb
 from tests.endurance import models
-from tests.endurance.test_server import config
 from tests.support.leaks import mapped_regions
 from tests.support.models import write_model
+from tests.support.servers import own_stub
 from workbench.errors import InferTimeout, StubCrashedError, WorkbenchError
 from workbench.server_install import find_server
 from workbench.targets.process_server import ServerProcess
@@ -155,10 +154,8 @@ class Served:
     """A real server with our stub."""
 
     def __init__(self, folder: Path) -> None:
-        stub = resources.files("workbench") / "backend" / "triton_python_backend_stub"
-        text = config("INPUT:TYPE_FP32:-1", "OUTPUT:TYPE_FP32:-1")
-        with resources.as_file(stub) as path:
-            shutil.copy(path, write_model(folder, "echo", models.ECHO, text) / path.name)
+        text = models.config("INPUT:TYPE_FP32:-1", "OUTPUT:TYPE_FP32:-1")
+        shutil.copy(own_stub(), write_model(folder, "echo", models.ECHO, text))
         self.server = ServerProcess(
             folder, find_server("24.10"), auto_complete=False, python_env=Path(sys.prefix)
         )

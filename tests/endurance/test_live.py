@@ -6,7 +6,6 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 import workbench as wb
 from tests.endurance import models
+from tests.support.leaks import resident
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -26,13 +26,6 @@ BLS_CALLS = 10_000
 STREAMED = 10_000
 CANCELLED = 2_000
 REQUESTERS = 64
-
-
-@pytest.fixture
-def session() -> Iterator[wb.Workbench]:
-    """The kernel's session, closed afterwards."""
-    yield wb.current()
-    wb.current().close()
 
 
 def define_echo(name: str = "echo", **options: Any) -> wb.Model:
@@ -70,12 +63,6 @@ def free_of(channel) -> int:  # type: ignore[no-untyped-def]
         last = now
         time.sleep(0.05)
     return last
-
-
-def resident() -> int:
-    """Bytes of this process that are not shared with anybody."""
-    info = psutil.Process().memory_full_info()
-    return int(info.uss)
 
 
 def test_requests_leave_nothing(session: wb.Workbench) -> None:

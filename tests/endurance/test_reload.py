@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +14,7 @@ import psutil
 import pytest
 
 import workbench as wb
-from tests.endurance.test_live import resident
-from tests.support.leaks import mapped_regions
+from tests.support.leaks import mapped_regions, resident
 
 # `make soak` runs as many as the product promises.
 RELOADS = int(os.environ.get("WORKBENCH_SOAK_RELOADS", "25"))
@@ -100,13 +98,6 @@ class Traffic:
         self._stop.set()
         for each in self._threads:
             each.join()
-
-
-@pytest.fixture
-def session() -> Iterator[wb.Workbench]:
-    """The kernel's session, closed afterwards."""
-    yield wb.current()
-    wb.current().close()
 
 
 def load(revision: int) -> wb.Model:

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import tritonclient.grpc as grpc
 
 from tests.endurance import models
 from tests.support.models import write_model
+from tests.support.servers import own_stub
 from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
 
@@ -25,43 +25,21 @@ STREAMED = 10_000
 CANCELLED = 2_000
 REQUESTERS = 64
 
-CONFIG = """\
-backend: "python"
-input {{ name: "{input}" data_type: {input_type} dims: [ {input_dims} ] }}
-output {{ name: "{output}" data_type: {output_type} dims: [ {output_dims} ] }}
-model_transaction_policy {{ decoupled: {decoupled} }}
-instance_group {{ kind: KIND_CPU count: 1 }}
-"""
-
-
-def config(given: str, taken: str, *, decoupled: bool = False) -> str:
-    """config.pbtxt for ``NAME:TYPE:dims`` in and out."""
-    name, kind, dims = given.split(":")
-    out_name, out_kind, out_dims = taken.split(":")
-    return CONFIG.format(
-        input=name,
-        input_type=kind,
-        input_dims=dims,
-        output=out_name,
-        output_type=out_kind,
-        output_dims=out_dims,
-        decoupled=str(decoupled).lower(),
-    )
-
 
 @pytest.fixture
 def server(triton_2410: ServerInstall, tmp_path: Path) -> Iterator[ServerProcess]:
     repository = tmp_path / "repository"
     sources = {
-        "echo": (models.ECHO, config("INPUT:TYPE_FP32:-1", "OUTPUT:TYPE_FP32:-1")),
-        "repeat": (models.REPEAT, config("COUNT:TYPE_INT32:1", "OUTPUT:TYPE_INT32:1", decoupled=True)),
-        "caller": (models.caller("echo", "repeat"), config("WORK:TYPE_INT32:2", "REPORT:TYPE_INT64:3")),
+        "echo": (models.ECHO, models.config("INPUT:TYPE_FP32:-1", "OUTPUT:TYPE_FP32:-1")),
+        "repeat": (models.REPEAT, models.config("COUNT:TYPE_INT32:1", "OUTPUT:TYPE_INT32:1", decoupled=True)),
+        "caller": (
+            models.caller("echo", "repeat"),
+            models.config("WORK:TYPE_INT32:2", "REPORT:TYPE_INT64:3"),
+        ),
     }
-    stub = resources.files("workbench") / "backend" / "triton_python_backend_stub"
     for name, (source, text) in sources.items():
         folder = write_model(repository, name, source, text)
-        with resources.as_file(stub) as path:
-            shutil.copy(path, folder / path.name)
+        shutil.copy(own_stub(), folder)
     # Large enough not to grow: growth would show as free memory gained.
     sizes = {"shm-default-byte-size": 64 << 20}
     with ServerProcess(

@@ -1,9 +1,9 @@
-"""Every example runs as its README says: on a real server with NVIDIA's stub and with ours, and in the "
-"workbench."""
+"""Every example runs as its README says: on a real server with NVIDIA's stub and with ours, and in the
+workbench.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from tests.support.servers import with_our_backend
 from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
 
@@ -103,18 +103,6 @@ class Servers:
         return server
 
 
-def with_our_backend(install: ServerInstall, backends: Path) -> ServerInstall:
-    """The same server, with our stub and our half of pb_utils in place of NVIDIA's."""
-    folder = backends / "python"
-    folder.mkdir(parents=True)
-    (folder / "libtriton_python.so").symlink_to(install.backends / "python" / "libtriton_python.so")
-    ours = Path(str(resources.files("workbench") / "backend" / "triton_python_backend_utils.py")).parent
-    for name in ("triton_python_backend_stub", "triton_python_backend_utils.py"):
-        shutil.copy(ours / name, folder)
-    (folder / "triton_python_backend_stub").chmod(0o755)
-    return dataclasses.replace(install, backends=backends)
-
-
 @pytest.fixture(scope="module", params=["nvidia", "own"])
 def servers(
     request: pytest.FixtureRequest, triton_2410: ServerInstall, tmp_path_factory: pytest.TempPathFactory
@@ -125,8 +113,7 @@ def servers(
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> None:
-    """Models stay loaded from one example to the next; the probe at the end of the run sees what would "
-    "stay."""
+    """Models stay loaded from one example to the next; the probe at the end of the run sees what stays."""
 
 
 @pytest.mark.server

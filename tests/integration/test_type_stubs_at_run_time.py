@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tritonclient.http
 
-from tests.integration.test_examples import with_our_backend
 from tests.support.models import write_model
+from tests.support.servers import with_our_backend
 from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
 
