@@ -1,6 +1,6 @@
 """Pages made out of the code: magics, command line, errors, settings, wire layouts; and the notebooks.
 
-They are written into ``docs/generated`` and ``docs/tutorial`` before Sphinx looks for sources.
+They are written into ``docs/generated`` before Sphinx looks for sources.
 """
 
 from __future__ import annotations
