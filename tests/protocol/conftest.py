@@ -9,7 +9,7 @@ import pytest
 
 from tests.protocol import harness, models
 from tests.protocol.harness import Instance, StubKind
-from workbench.server_install import ServerInstall
+from tests.support.waiting import until
 
 #: Every path of the protocol has one of these: before 24.06, 24.06 to 24.09, from 24.10, the latest messages.
 KINDS = ["nvidia-24.10", "nvidia-24.07", "ours-24.05", "ours-24.10", "ours-26.03"]
@@ -18,21 +18,13 @@ KINDS = ["nvidia-24.10", "nvidia-24.07", "ours-24.05", "ours-24.10", "ours-26.03
 @pytest.fixture(scope="session", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> StubKind:
     """One stub after the other."""
-    return _make(request)
+    return harness.kind_named(request.param, request.getfixturevalue)
 
 
 @pytest.fixture(scope="session", params=["nvidia-24.10", "ours-24.10"])
 def usual_kind(request: pytest.FixtureRequest) -> StubKind:
     """One of each maker, for what takes time and is the same in every release."""
-    return _make(request)
-
-
-def _make(request: pytest.FixtureRequest) -> StubKind:
-    maker, release = request.param.split("-")
-    if maker == "ours":
-        return harness.our_stub(release)
-    install: ServerInstall = request.getfixturevalue("triton_" + release.replace(".", ""))
-    return harness.nvidia_stub(install)
+    return harness.kind_named(request.param, request.getfixturevalue)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +32,7 @@ def stub(kind: StubKind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
     """A running stub that the tests of a module share. They leave it as they found it."""
     with harness.start(kind, tmp_path_factory.mktemp("model"), models.MANY_WAYS) as instance:
         yield instance
-        harness.wait_for(lambda: instance.channel.open_requests == 0)
+        until(lambda: instance.channel.open_requests == 0)
         assert instance.finalize() == 0
 
 
@@ -56,7 +48,7 @@ def decoupled(kind: StubKind, tmp_path_factory: pytest.TempPathFactory) -> Itera
         decoupled=True,
     ) as instance:
         yield instance
-        harness.wait_for(lambda: instance.channel.open_requests == 0)
+        until(lambda: instance.channel.open_requests == 0)
         assert instance.finalize() == 0
 
 

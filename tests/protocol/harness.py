@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.waiting import until
 from workbench import _host
 from workbench.server_install import ServerInstall, libpython_dir
 
@@ -75,6 +75,14 @@ def our_stub(release: str) -> StubKind:
         release,
         {"TRITON_WORKBENCH_RELEASE": release},
     )
+
+
+def kind_named(name: str, fixture: Callable[[str], Any]) -> StubKind:
+    """``nvidia-24.10``, ``ours-26.03``; `fixture` gives the server whose stub NVIDIA's is."""
+    maker, release = name.split("-")
+    if maker == "ours":
+        return our_stub(release)
+    return nvidia_stub(fixture("triton_" + release.replace(".", "")))
 
 
 @dataclass
@@ -149,14 +157,6 @@ def make_request(
     return _host.Request([tensor(f"INPUT{i}", array) for i, array in enumerate(arrays)], outputs, **options)
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Until something that happens on another thread or in another process has happened."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)
-
-
 def steady_free_bytes(stub: Instance, work: Callable[[], object]) -> int:
     """Free bytes of the region after some work, once the stub has let go of the last of it."""
     for _ in range(10):
@@ -168,7 +168,7 @@ def steady_free_bytes(stub: Instance, work: Callable[[], object]) -> int:
         seen.append(stub.channel.free_bytes)
         return len(seen) > 20 and len(set(seen[-10:])) == 1
 
-    wait_for(steady)
+    until(steady, "a steady number of free bytes")
     return seen[-1]
 
 

@@ -14,8 +14,8 @@ from tests.protocol.harness import (
     make_request,
     steady_free_bytes,
     tensor,
-    wait_for,
 )
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -49,7 +49,7 @@ def test_a_thousand_calls_lose_nothing(stub: Instance) -> None:
     before = steady_free_bytes(stub, lambda: stub.infer(FOUR, request_id="bls"))
     for _ in range(1000):
         stub.infer(FOUR, request_id="bls")
-    wait_for(lambda: stub.channel.free_bytes == before)
+    until(lambda: stub.channel.free_bytes == before)
 
 
 def test_two_calls_at_once(stub: Instance) -> None:
@@ -115,7 +115,7 @@ def test_a_stream_can_be_cancelled(stub: Instance) -> None:
 
     def serve(call: _host.BlsCall) -> None:
         call.send([doubled(call)], final=False)
-        wait_for(lambda: call.cancelled)
+        until(lambda: call.cancelled)
         call.send()
 
     stub.handlers.bls = serve

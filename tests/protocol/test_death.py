@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from tests.protocol import harness
-from tests.protocol.harness import ANSWER_TIMEOUT, Instance, StubKind, make_request, wait_for
+from tests.protocol.harness import ANSWER_TIMEOUT, Instance, StubKind, make_request
 from tests.protocol.models import DECOUPLED, MANY_WAYS
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -105,7 +106,7 @@ def test_close_ends_waits_and_calls(usual_kind: StubKind, tmp_path: Path) -> Non
 
         thread = threading.Thread(target=run)
         thread.start()
-        wait_for(lambda: bool(calls))
+        until(lambda: bool(calls))
         stub.channel.close()
         thread.join()
         assert isinstance(raised[0], _host.StubNotHealthy)

@@ -16,9 +16,9 @@ from tests.protocol.harness import (
     StubKind,
     make_request,
     steady_free_bytes,
-    wait_for,
 )
 from tests.protocol.models import MANY_WAYS
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -108,7 +108,7 @@ def test_an_exception_fails_the_whole_batch_and_is_logged(stub: Instance) -> Non
         assert code == 1
         assert "the model says no" in text
         assert "test_0" in text
-    wait_for(lambda: any("the model says no" in line for line in stub.logs))
+    until(lambda: any("the model says no" in line for line in stub.logs))
     assert stub.infer(FOUR, FOUR).error is None
 
 
@@ -178,7 +178,7 @@ def test_round_trips_lose_nothing(stub: Instance) -> None:
     before = steady_free_bytes(stub, lambda: stub.infer(FOUR, FOUR))
     for _ in range(count):
         stub.infer(FOUR, FOUR)
-    wait_for(lambda: stub.channel.free_bytes == before)
+    until(lambda: stub.channel.free_bytes == before)
 
 
 def test_initialize_reports_the_models_refusal(kind: StubKind, tmp_path: Path) -> None:

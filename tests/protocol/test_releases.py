@@ -11,6 +11,7 @@ import pytest
 from tests.protocol import harness
 from tests.protocol.harness import ANSWER_TIMEOUT, make_request, tensor
 from tests.protocol.models import MANY_WAYS
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -48,7 +49,7 @@ def test_everything_once(release: str, tmp_path: Path) -> None:
         assert response is not None
         assert response.outputs[0].numpy()[0]
         assert stub.finalize() == 0
-        harness.wait_for(lambda: "finalized" in stub.logs)
+        until(lambda: "finalized" in stub.logs)
         assert stub.channel.open_requests == 0
 
 

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.protocol.harness import ANSWER_TIMEOUT, Instance, make_request, wait_for
+from tests.protocol.harness import ANSWER_TIMEOUT, Instance, make_request
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -20,7 +21,7 @@ def has_senders(stub: Instance) -> bool:
 
 def test_log_lines_arrive_with_level_and_place(stub: Instance) -> None:
     stub.infer(FOUR, request_id="log")
-    wait_for(lambda: len(stub.handlers.logs) >= 4)
+    until(lambda: len(stub.handlers.logs) >= 4)
     assert [(level, text) for level, _, _, text in stub.handlers.logs] == [
         (0, "info line"),
         (1, "warning line"),
@@ -38,7 +39,7 @@ def test_a_failing_log_handler_stops_nobody(stub: Instance, monkeypatch: pytest.
     stub.handlers.logs = None  # type: ignore[assignment]
     try:
         assert stub.infer(FOUR, request_id="log").error is None
-        wait_for(lambda: len(seen) == 4)
+        until(lambda: len(seen) == 4)
     finally:
         stub.handlers.logs = []
 
@@ -112,7 +113,7 @@ def test_metrics_reach_the_handler_in_order(stub: Instance) -> None:
 
     stub.handlers.metric = serve
     assert stub.infer(FOUR, request_id="metrics").outputs[0].numpy()[0] == 4.0
-    wait_for(lambda: len(calls) > 0 and calls[-1].operation == "family_delete")
+    until(lambda: len(calls) > 0 and calls[-1].operation == "family_delete")
     operations = [call.operation for call in calls if call.operation != "family_new"]
     assert operations == ["metric_new", "increment", "set", "value", "metric_delete", "family_delete"]
     family = calls[0]
@@ -136,7 +137,7 @@ def test_histograms_have_buckets(stub: Instance) -> None:
 
     stub.handlers.metric = serve
     assert stub.infer(FOUR, request_id="histogram").error is None
-    wait_for(lambda: calls[-1].operation == "family_delete")
+    until(lambda: calls[-1].operation == "family_delete")
     made = next(call for call in calls if call.operation == "metric_new")
     assert made.has_buckets
     assert made.buckets == [0.1, 1.0, 10.0]

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.protocol import harness
-from tests.protocol.harness import ANSWER_TIMEOUT, make_request, wait_for
+from tests.protocol.harness import ANSWER_TIMEOUT, make_request
 from tests.protocol.models import MANY_WAYS
 from tests.protocol.test_death import queue_field
+from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
@@ -205,5 +206,5 @@ def test_a_background_error_that_is_no_utf8_is_an_answer(tmp_path: Path) -> None
         assert response is not None
         assert response.error is not None
         assert r"ValueError: lone \udcff" in response.error[1]
-        wait_for(lambda: any(r"ValueError: lone \udcff" in line for line in stub.logs))
+        until(lambda: any(r"ValueError: lone \udcff" in line for line in stub.logs))
         assert stub.finalize() == 0
