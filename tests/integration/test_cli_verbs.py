@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.models import write_model
+from tests.support.notebook import write_notebook
 from workbench.commands import main
 from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
@@ -24,13 +26,6 @@ CONFIG = """backend: "python"
 input { name: "X" data_type: TYPE_FP32 dims: 1 }
 output { name: "Y" data_type: TYPE_FP32 dims: 1 }
 """
-
-
-def model(folder: Path, name: str, source: str) -> Path:
-    (folder / name / "1").mkdir(parents=True)
-    (folder / name / "1" / "model.py").write_text(source)
-    (folder / name / "config.pbtxt").write_text(CONFIG)
-    return folder / name
 
 
 def test_infer_as_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +48,7 @@ def test_infer_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_models_error_is_shown_at_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = model(tmp_path, "broken", BROKEN)
+    folder = write_model(tmp_path, "broken", BROKEN, CONFIG)
     assert main(["infer", str(folder), "X=[1]"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("workbench: error: ValueError: no such luck (broken)")
@@ -62,28 +57,11 @@ def test_a_models_error_is_shown_at_its_line(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_an_error_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = model(tmp_path, "broken", BROKEN)
+    folder = write_model(tmp_path, "broken", BROKEN, CONFIG)
     assert main(["infer", str(folder), "X=[1]", "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["type"] == "ModelExecutionError"
     assert error["frames"][-1]["line"] == 4
-
-
-def notebook(folder: Path, *cells: str) -> Path:
-    made: list[dict[str, object]] = [
-        {
-            "cell_type": "code",
-            "execution_count": None,
-            "id": f"c{number}",
-            "metadata": {},
-            "outputs": [],
-            "source": text,
-        }
-        for number, text in enumerate(cells)
-    ]
-    path = folder / "models.ipynb"
-    path.write_text(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    return path
 
 
 HEAD = "%%triton model {} --in X:FP32[1] --out Y:FP32[1]\nimport triton_python_backend_utils as pb_utils\n"
@@ -102,9 +80,8 @@ CALLER = """class TritonPythonModel:
 
 def test_models_of_a_notebook_that_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = tmp_path / "ran"
-    path = notebook(
-        tmp_path, f"open({str(ran)!r}, 'w')", HEAD.format("asks") + CALLER, HEAD.format("echo") + ECHO
-    )
+    cells = [f"open({str(ran)!r}, 'w')", HEAD.format("asks") + CALLER, HEAD.format("echo") + ECHO]
+    path = write_notebook(tmp_path / "models.ipynb", cells)
     assert main(["infer", str(path), "X=[3]", "--model", "asks"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == ["Y", "FP32[1]", "[3.]"]
     assert main(["run", str(path), "--model", "echo"]) == 0
@@ -121,11 +98,12 @@ def test_models_of_a_notebook_that_is_not_run(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_notebooks_error_is_shown_at_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = notebook(tmp_path, "1 + 1", HEAD.format("broken") + BROKEN.split("\n", 1)[1])
+    cells = ["1 + 1", HEAD.format("broken") + BROKEN.split("\n", 1)[1]]
+    path = write_notebook(tmp_path / "models.ipynb", cells)
     assert main(["infer", str(path), "X=[1]"]) == 1
     said = capsys.readouterr().err
     assert "ValueError: no such luck (broken)" in said
-    assert "cell 2, line 5, in TritonPythonModel.execute" in said
+    assert "cell 3, line 5, in TritonPythonModel.execute" in said
 
 
 @pytest.mark.parametrize(
@@ -182,7 +160,7 @@ def test_config_lint_and_bench(capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_says_what_became_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", ADD_SUB]) == 0
     assert "add_sub  READY" in capsys.readouterr().out
-    folder = model(tmp_path, "broken", "import nosuchmodule\n")
+    folder = write_model(tmp_path, "broken", "import nosuchmodule\n", CONFIG)
     assert main(["run", str(folder)]) == 1
     assert "nosuchmodule" in capsys.readouterr().err
 

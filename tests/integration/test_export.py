@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import sysconfig
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live import define, source
-from tests.support.models import IDENTITY_SOURCE, write_model
+from tests.support.live import ECHO, define, source
+from tests.support.models import IDENTITY_SOURCE, contents, write_model
 from workbench.commands import main
 from workbench.errors import ModelConfigError
 from workbench.model_config import ModelConfig
@@ -27,16 +26,6 @@ from workbench.server_errors import ExportError
 from workbench.targets.live import LiveTarget
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-ECHO = "return [reply(r, take(r)) for r in requests]"
-
-
-def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Mode and content of every file, by path."""
-    return {
-        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_export import contents
 from tests.support.live import ECHO, define, source
-from tests.support.models import write_model
+from tests.support.models import contents, write_model
 from tests.support.notebook import CELL, Notebook
 from workbench.commands import main
 from workbench.repository import open_entry

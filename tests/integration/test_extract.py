@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_export import contents
-from tests.support.notebook import Notebook
+from tests.support.models import contents
+from tests.support.notebook import Notebook, write_notebook
 from workbench.commands import main
 
 IMPORTS = "import math\nimport numpy as np\nfrom math import sqrt as root\nFACTOR = 2.5\nUNUSED = [1]\n"
@@ -62,23 +61,6 @@ CELLS = [
     THIS_CELL,
     "m = %triton model outside --file model.py --in X:FP32[1] --out Y:FP32[1]",
 ]
-
-
-def write_notebook(path: Path, cells: list[str], **tags: list[str]) -> Path:
-    made = [
-        {
-            "cell_type": "code",
-            "execution_count": None,
-            "id": f"c{number}",
-            "metadata": {"tags": tags[f"c{number}"]} if f"c{number}" in tags else {},
-            "outputs": [],
-            "source": text.splitlines(keepends=True),
-        }
-        for number, text in enumerate(cells)
-    ]
-    made.insert(0, {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# Models"})
-    path.write_text(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    return path
 
 
 def test_the_same_bytes_as_a_kernel_exports(

@@ -259,11 +259,7 @@ def test_jobs_fail_and_are_cancelled_with_a_reason(kernel: Kernel) -> None:
     kernel.run("%load_ext workbench")
     slow = MODEL.replace('print("adding", flush=True)', "import time; time.sleep(0.2)")
     kernel.run(slow)
-    kernel.run(
-        "for _ in range(32): workbench.model('add_one').infer(X=[1, 2, 3, 4])".join(
-            ["import workbench\n", ""]
-        )
-    )
+    kernel.run("import workbench\nfor _ in range(32): workbench.model('add_one').infer(X=[1, 2, 3, 4])")
     front = Front(kernel)
 
     unknown = front.outcome(front.do("repaly", model="add_one"))

@@ -17,6 +17,7 @@ from workbench.errors import (
     ModelNotFound,
     WorkbenchError,
 )
+from workbench.model_source import ModelSource
 from workbench.repository.model_files import model_files
 from workbench.server_install import ServerInstall
 from workbench.session.model import Model
@@ -132,8 +133,6 @@ def test_an_error_after_a_patch_is_at_the_new_lines(live: LiveTarget) -> None:
 
 
 def test_helpers_are_patched_too(live: LiveTarget) -> None:
-    from workbench.model_source import ModelSource
-
     def text(value: int) -> ModelSource:
         helper = ModelSource(f"class Scale:\n    def __call__(self, x):\n        return x * {value}\n")
         return ModelSource(

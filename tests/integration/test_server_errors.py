@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.notebook import Notebook, make_shell, traceback_of
+from tests.support.notebook import Notebook, traceback_of
 from workbench.errors import ModelExecutionError
 from workbench.server_errors import PushError
 from workbench.server_install import ServerInstall
@@ -34,21 +32,10 @@ def server(triton_2410: ServerInstall, tmp_path_factory: pytest.TempPathFactory)
         yield server
 
 
-@pytest.fixture(scope="module")
-def shell() -> Any:
-    return make_shell()
-
-
 @pytest.fixture
-def notebook(shell: Any, server: ServerProcess, tmp_path: Path) -> Iterator[Notebook]:
-    notebook = Notebook(shell)
-    notebook.run("%load_ext workbench")
+def notebook(notebook: Notebook, server: ServerProcess) -> Notebook:
     notebook.run(f"%triton connect http://{server.http_address} --as there")
-    try:
-        yield notebook
-    finally:
-        notebook.run("%unload_ext workbench")
-        shell.reset(new_session=False)
+    return notebook
 
 
 def number(notebook: Notebook) -> int:

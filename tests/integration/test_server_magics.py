@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
+from tests.support.notebook import Notebook
 from workbench.errors import InputError, ModelExecutionError, WorkbenchUsageError
 from workbench.messages import InferResult
 from workbench.server_errors import ExportError, ParityError, PushError, ServerUnreachable
@@ -30,35 +28,12 @@ class TritonPythonModel:
 """
 
 
-class Notebook:
-    def __init__(self) -> None:
-        config = Config()
-        config.HistoryManager.enabled = False
-        config.HistoryManager.hist_file = ":memory:"
-        self.shell: Any = InteractiveShell(config=config)
-
-    def run(self, cell: str) -> Any:
-        outcome = self.shell.run_cell(cell, store_history=True)
-        outcome.raise_error()
-        return outcome.result
-
-
 @pytest.fixture(scope="module")
 def server(triton_2410: ServerInstall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(
         tmp_path_factory.mktemp("repository"), triton_2410, auto_complete=False, stop_timeout=3.0
     ) as process:
         yield process
-
-
-@pytest.fixture
-def notebook() -> Iterator[Notebook]:
-    notebook = Notebook()
-    notebook.run("%load_ext workbench")
-    try:
-        yield notebook
-    finally:
-        notebook.run("%unload_ext workbench")
 
 
 @pytest.mark.server

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_export import contents
 from tests.support.live import define
-from tests.support.models import write_model
+from tests.support.models import contents, write_model
 from workbench.commands import main
 from workbench.model_source import ModelSource
 from workbench.repository.export import export

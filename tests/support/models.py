@@ -1,7 +1,8 @@
-"""Small model repositories."""
+"""Small model repositories, and what is in one."""
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 IDENTITY_CONFIG = """\
@@ -40,3 +41,12 @@ def write_model(
     if config is not None:
         (folder / "config.pbtxt").write_text(config)
     return folder
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of every file, by path."""
+    return {
+        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,9 +1,11 @@
-"""A shell that runs cells as a notebook does, and a model for it."""
+"""A shell that runs cells as a notebook does, a model for it, and notebooks as files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +69,21 @@ def traceback_of(
     with pytest.raises(error):
         notebook.run(cell)
     return capsys.readouterr().out.rstrip("\n").splitlines()
+
+
+def write_notebook(path: Path, cells: list[str], **tags: list[str]) -> Path:
+    """A notebook file: a heading, then cells with the ids ``c0``, ``c1`` …, some of them with tags."""
+    made = [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": f"c{number}",
+            "metadata": {"tags": tags[f"c{number}"]} if f"c{number}" in tags else {},
+            "outputs": [],
+            "source": text.splitlines(keepends=True),
+        }
+        for number, text in enumerate(cells)
+    ]
+    made.insert(0, {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "# Models"})
+    path.write_text(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path

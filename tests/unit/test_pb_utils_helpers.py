@@ -1,7 +1,5 @@
 """The plain-Python part of ``triton_python_backend_utils``: values, and every error text."""
 
-import importlib.resources
-import importlib.util
 import json
 import struct
 from typing import Any
@@ -11,18 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def load_module() -> Any:
-    """The file a stub finds in its backend folder, loaded without a stub."""
-    path = importlib.resources.files("workbench") / "backend" / "triton_python_backend_utils.py"
-    spec = importlib.util.spec_from_file_location("triton_python_backend_utils", str(path))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pb_utils = load_module()
+from tests.support.pb_utils import load_module, pb_utils
 
 FLOAT_A = {"name": "A", "data_type": "TYPE_FP32", "dims": [4]}
 

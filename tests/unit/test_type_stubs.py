@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_pb_utils_helpers import pb_utils
+from tests.support.pb_utils import pb_utils
 
 ROOT = Path(__file__).parents[2]
 
