@@ -135,7 +135,7 @@ COMMA = ,
 # Leaks are not looked for: the long runs do that.
 sanitize: build
 	$(call under_sanitizers,address$(COMMA)undefined,libasan.so libubsan.so,ASAN_OPTIONS=detect_leaks=0,-k "not nvidia" \
-	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_tensors.py))
+	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls*.py tests/conformance/test_tensors.py))
 
 .PHONY: sanitize-threads
 # Not in a real server, of which the sanitizer would have to know every thread; large tensors take it too long.
@@ -143,7 +143,7 @@ sanitize-threads: build
 	rm -f build/sanitize-thread/report.*
 	$(call under_sanitizers,thread,libtsan.so,TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/sanitized/thread.supp log_path=$(CURDIR)/build/sanitize-thread/report",\
 	  -k "not nvidia and not server and not large" \
-	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls.py tests/conformance/test_senders.py))
+	  $(if $(ARGS),$(ARGS),tests/protocol tests/conformance/test_bls*.py tests/conformance/test_senders.py))
 	@! cat build/sanitize-thread/report.* 2>/dev/null  # of every process, the stubs' too
 
 .PHONY: faults

@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.bls import Children
 from tests.conformance.lab import Lab
-from tests.conformance.targets import Target
+from tests.conformance.targets import Target, config, source_of
 from tests.support import leaks
-from workbench.server_install import ServerInstallError, find_server
+from tests.support.servers import own_stub
+from workbench.server_install import ServerInstall
 
 CELLS = ("server-nvidia", "server-own", "live-own", "live-nvidia")
 
 
-def _server(tmp_path_factory: pytest.TempPathFactory, stub: str) -> Target:
+def _open(request: pytest.FixtureRequest, host: str, stub: str, folder: Path) -> Target:
+    from tests.conformance.live_target import LiveTarget
     from tests.conformance.server_target import ServerTarget
 
-    try:
-        install = find_server("24.10")
-    except ServerInstallError as error:
-        pytest.skip(str(error))
-    stub_file = None
-    if stub == "own":
-        stub_file = Path(str(resources.files("workbench") / "backend" / "triton_python_backend_stub"))
-        if not stub_file.exists():
-            pytest.skip("the stub is not built")
-    return ServerTarget(tmp_path_factory.mktemp(f"server-{stub}"), install, stub, stub_file=stub_file)
-
-
-def _live(tmp_path_factory: pytest.TempPathFactory, stub: str) -> Target:
-    from tests.conformance.live_target import LiveTarget
-
-    if stub == "nvidia":
-        try:
-            find_server("24.10")
-        except ServerInstallError as error:
-            pytest.skip(str(error))
-    return LiveTarget(tmp_path_factory.mktemp(f"live-{stub}"), stub)
+    if host == "live" and stub == "own":
+        return LiveTarget(folder, stub)
+    install: ServerInstall = request.getfixturevalue("triton_2410")
+    if host == "live":
+        return LiveTarget(folder, stub)
+    return ServerTarget(folder, install, stub, stub_file=own_stub() if stub == "own" else None)
 
 
 @pytest.fixture(scope="session", params=[pytest.param(cell, marks=pytest.mark.server) for cell in CELLS])
@@ -47,7 +34,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A host with a stub, shared by all cases of its cell: load models under fresh names."""
     host, _, stub = request.param.partition("-")
     before = leaks.Snapshot.take()
-    chosen = _live(tmp_path_factory, stub) if host == "live" else _server(tmp_path_factory, stub)
+    chosen = _open(request, host, stub, tmp_path_factory.mktemp(request.param))
     yield chosen
     chosen.close()
     left = before.wait_until_nothing_left()
@@ -66,9 +53,17 @@ def lab(target: Target) -> Lab:
 
 
 @pytest.fixture(scope="module")
+def children(target: Target) -> Children:
+    """Models to call from inside another."""
+    source = source_of("bls_children")
+    tensors = ([("IN", "INT32", [-1])], [("OUT", "INT32", [-1]), ("TEXT", "BYTES", [1])])
+    plain = target.load(source, config(*tensors), name="child")
+    stream = target.load(source, config(*tensors, decoupled=True), name="child_stream")
+    return Children(plain, stream)
+
+
+@pytest.fixture(scope="module")
 def auto_complete(target: Target) -> Iterator[Target]:
     """The same cell with a host that completes configurations; a load is slower there."""
-    if "auto_complete" not in target.features:
-        pytest.skip("this host does not complete configurations")
     with target.another(auto_complete=True) as other:
         yield other

@@ -130,21 +130,6 @@ class LiveTarget(Target):
     """One `Workbench`."""
 
     host = "live"
-    features = frozenset(
-        {
-            *(
-                "auto_complete",
-                "batching",
-                "bls",
-                "cancel",
-                "control",
-                "ensemble",
-                "metrics",
-                "sequence",
-                "warmup",
-            ),
-        }
-    )
 
     def __init__(
         self,
@@ -184,7 +169,6 @@ class LiveTarget(Target):
             place.write_bytes(content if isinstance(content, bytes) else content.encode())
         if config:
             (folder / "config.pbtxt").write_text(config)
-        # What model control may load by name.
 
     def load_named(self, name: str, wait: float = PATIENCE) -> None:
         try:

@@ -151,21 +151,6 @@ class ServerTarget(Target):
     """One tritonserver, auto-completion off unless wanted."""
 
     host = "server"
-    features = frozenset(
-        {
-            *(
-                "auto_complete",
-                "batching",
-                "bls",
-                "cancel",
-                "control",
-                "ensemble",
-                "environments",
-                "kill_host",
-            ),
-            *("metrics", "python_backends", "sequence", "warmup"),
-        }
-    )
 
     def __init__(
         self,
@@ -356,4 +341,4 @@ class ServerTarget(Target):
         assert self.server.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.server.pid, signal.SIGKILL)
-        until(lambda: not self.server.running, 15)
+        until(lambda: not self.server.running)

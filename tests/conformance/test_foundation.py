@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conformance.targets import Target, Typed, config, source_of
+from tests.conformance.targets import Target, Typed, config, datatype_of, source_of
 
 _RNG = np.random.default_rng(7)
 _FP32 = _RNG.standard_normal((3, 5)).astype(np.float32)
@@ -49,8 +49,6 @@ def test_add_sub(target: Target) -> None:
     ids=lambda array: f"{array.dtype}{list(array.shape)}",
 )
 def test_identity(target: Target, identities: dict[str, Any], array: np.ndarray[Any, Any]) -> None:
-    from tests.conformance.targets import datatype_of
-
     datatype, _ = datatype_of(array)
     name = f"{datatype}_{array.ndim}"
     if name not in identities:

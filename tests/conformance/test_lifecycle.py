@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +68,15 @@ def test_stopped_stub_is_unhealthy(target: Target) -> None:
 
 
 def test_host_dies(target: Target) -> None:
-    """Killed without warning: its stubs follow within ten seconds."""
-    if "kill_host" not in target.features:
-        pytest.skip("this host is the process that runs the tests")
+    """Killed without warning: its stubs follow."""
+    if target.host == "live":
+        pytest.skip("the live host is the process that runs the tests")
     with target.another() as other:
         models = [other.load(source_of("identity"), config(*_FP32), name="orphan") for _ in range(2)]
         pids = [model.pid for model in models]
         mark = other.log_mark()
         other.kill_host()
-        assert until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], 10)
+        assert until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
         assert "Non-graceful termination detected. " in other.log_text(mark)
 
 
@@ -87,8 +88,8 @@ def test_unload_leaves_nothing(target: Target) -> None:
     assert len(set(target.regions()) - before) == 2
     model.infer(IN=_ONE)
     model.unload()
-    assert until(lambda: not target.stub_pids(model.name), 10)
-    assert until(lambda: not set(target.regions()) - before, 10)
+    assert until(lambda: not target.stub_pids(model.name))
+    assert until(lambda: not set(target.regions()) - before)
 
 
 # Memory.
@@ -128,7 +129,7 @@ _ROUNDS = {
 
 
 @pytest.mark.parametrize("kind", list(_ROUNDS))
-def test_no_memory_is_kept(target: Target, lab: Lab, kind: str) -> None:
+def test_no_memory_is_kept(lab: Lab, kind: str) -> None:
     """Free bytes of the region are the same before and after many requests."""
 
     def free() -> str:
@@ -146,7 +147,7 @@ def test_no_memory_is_kept(target: Target, lab: Lab, kind: str) -> None:
     for _ in range(10):
         round_()
     # A message on its way holds a few bytes; what ten requests leave behind is more.
-    assert until(lambda: int(before) - int(free()) < 10 * 16, 5), (free(), before)
+    assert until(lambda: int(before) - int(free()) < 10 * 16), (free(), before)
 
 
 def test_stub_cannot_grow_the_region(target: Target) -> None:
@@ -172,14 +173,12 @@ def execute(self, requests):
 @pytest.mark.parametrize("kind", ["default", "decoupled"])
 def test_cancel(target: Target, lab: Lab, kind: str) -> None:
     """`is_cancelled` turns true while the model runs; a cancelled answer is the model's to give."""
-    if "cancel" not in target.features:
-        pytest.skip("requests cannot be cancelled here")
     code = """
 def execute(self, requests):
     request = requests[0]
     sender = request.get_response_sender()
     pb_utils.Logger.log_info(f"at first {request.is_cancelled()} {sender.is_cancelled()}")
-    until = time.monotonic() + 8
+    until = time.monotonic() + 25
     while not request.is_cancelled() and time.monotonic() < until:
         time.sleep(0.01)
     pb_utils.Logger.log_info(f"cancelled {request.is_cancelled()} {sender.is_cancelled()}")
@@ -200,7 +199,8 @@ def execute(self, requests):
 def test_ready(target: Target) -> None:
     with loaded(target, source_of("identity"), config(*_FP32), name="ready") as model:
         assert model.ready
-    assert not target.ready("nosuch") if target.host == "live" else True
+    if target.host == "live":  # a server does not know the name, which it reports as an error
+        assert not target.ready("nosuch")
 
 
 def test_not_ready_after_a_death(target: Target) -> None:
@@ -211,7 +211,7 @@ def test_not_ready_after_a_death(target: Target) -> None:
         assert model.ready
     else:
         # A host that starts another stub may be ready again before the question is asked.
-        assert until(lambda: not target.stub_pids(model.name) or model.ready, 5)
+        assert until(lambda: not target.stub_pids(model.name) or model.ready)
 
 
 def _checked(target: Target, body: str, head: str = "def is_ready(self):") -> str:
@@ -248,7 +248,7 @@ def test_is_ready_takes_long(target: Target) -> None:
     with loaded(target, source, config(*_FP32), name="checked") as model:
         assert model.ready is False
         assert model.infer(IN=_ONE).error is None
-        assert until(lambda: model.ready, 10)
+        assert until(lambda: model.ready)
 
 
 # Configuration keys.
@@ -290,7 +290,7 @@ def test_force_cpu(target: Target, value: str) -> None:
         assert model.infer(IN=_ONE).outputs["OUT"].tolist() == [1.0]
 
 
-def test_last_use_of_a_tensor_twice(lab: Lab, target: Target) -> None:
+def test_last_use_of_a_tensor_twice(lab: Lab) -> None:
     """What was sent once is what is sent again: documented, and the same everywhere."""
     code = """
         def execute(self, requests):
@@ -305,7 +305,7 @@ def test_last_use_of_a_tensor_twice(lab: Lab, target: Target) -> None:
     assert [a.outputs["OUT"].tolist() for a in lab.stream(code) if a.outputs] == [[1, 1], [1, 1]]
 
 
-def test_exit_in_a_thread(lab: Lab, target: Target) -> None:
+def test_exit_in_a_thread(lab: Lab) -> None:
     """`sys.exit` in a thread of the model ends that thread, not the process."""
     lab.run("threading.Thread(target=lambda: sys.exit(3)).start()")
     assert lab.value("1 + 1") == "2"
@@ -314,8 +314,6 @@ def test_exit_in_a_thread(lab: Lab, target: Target) -> None:
 @pytest.mark.parametrize("decoupled", [False, True], ids=["default", "decoupled"])
 def test_is_ready_beside_requests(target: Target, decoupled: bool) -> None:
     """Ready queries and requests at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
-
     source = _checked(target, "return True")
     if decoupled:
         source = (

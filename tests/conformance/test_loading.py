@@ -2,104 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.conformance.lab import agrees, upstream_breaks
+from tests.conformance.saying import EXECUTE, lines, says
 from tests.conformance.targets import LoadError, Target, config, loaded, until
 
 _TEXT_OUT = config([("IN", "INT32", [1])], [("TEXT", "BYTES", [-1])])
 _ONE = np.array([1], dtype=np.int32)
 
-# The body of a model that only has to load.
-_EXECUTE = """
-    def execute(self, requests):
-        return [pb_utils.InferenceResponse([]) for _ in requests]
-"""
-
-
-def _says(expression: str, before: str = "", initialize: str = "pass") -> str:
-    """A model that answers with the text of `expression`, a list of lines."""
-    return f"""\
-import json, os, sys
-import numpy as np
-import triton_python_backend_utils as pb_utils
-{before}
-
-class TritonPythonModel:
-    def initialize(self, args):
-        {initialize}
-        self.args = args
-
-    def execute(self, requests):
-        lines = [str(each).encode() for each in ({expression})]
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("TEXT", np.array(lines, dtype=object))]) for _ in requests]
-"""
-
-
-def _lines(answer: Any) -> list[str]:
-    assert answer.error is None, answer.error
-    return [line.decode() for line in answer.outputs["TEXT"]]
-
 
 def test_import_surroundings(target: Target) -> None:
     """Module name, file, search path, arguments."""
-    source = _says(
+    source = says(
         "[__name__, __file__, sys.argv, *sys.path[-3:], type(self).__module__, pb_utils.get_model_dir()]"
     )
     with loaded(target, source, _TEXT_OUT) as model:
-        lines = _lines(model.infer(IN=_ONE))
+        said = lines(model.infer(IN=_ONE))
     folder = str(model.directory)
-    assert lines[:5] == ["1.model", f"{folder}/1/model.py", "['']", f"{folder}/1", folder]
-    assert Path(lines[5], "triton_python_backend_utils.py").exists()
-    assert lines[6:] == ["1.model", f"{folder}/1"]
+    assert said[:5] == ["1.model", f"{folder}/1/model.py", "['']", f"{folder}/1", folder]
+    assert Path(said[5], "triton_python_backend_utils.py").exists()
+    assert said[6:] == ["1.model", f"{folder}/1"]
 
 
 def test_multi_file(target: Target) -> None:
     """A file beside model.py, imported absolutely and relatively."""
     files = {
-        "1/model.py": _says(
+        "1/model.py": says(
             "[wb_sibling.VALUE, relative.VALUE]", "import wb_sibling\nfrom . import wb_sibling as relative"
         ),
         "1/wb_sibling.py": "VALUE = 'beside'\n",
     }
     with loaded(target, files, _TEXT_OUT) as model:
-        assert _lines(model.infer(IN=_ONE)) == ["beside", "beside"]
+        assert lines(model.infer(IN=_ONE)) == ["beside", "beside"]
 
 
 def test_class_from_another_module(target: Target) -> None:
     """`TritonPythonModel` may be imported, and may inherit its methods."""
     files = {
-        "1/wb_base.py": _says("['inherited']"),
+        "1/wb_base.py": says("['inherited']"),
         "1/model.py": "from wb_base import TritonPythonModel as Base\n\nclass TritonPythonModel(Base):\n    pass\n",
     }
     with loaded(target, files, _TEXT_OUT) as model:
-        assert _lines(model.infer(IN=_ONE)) == ["inherited"]
+        assert lines(model.infer(IN=_ONE)) == ["inherited"]
 
 
 def test_other_filename(target: Target) -> None:
     text = _TEXT_OUT + 'default_model_filename: "other_name.py"\n'
-    with loaded(target, {"1/other_name.py": _says("[__name__]")}, text) as model:
-        assert _lines(model.infer(IN=_ONE)) == ["1.other_name"]
+    with loaded(target, {"1/other_name.py": says("[__name__]")}, text) as model:
+        assert lines(model.infer(IN=_ONE)) == ["1.other_name"]
 
 
 def test_other_version(target: Target) -> None:
-    with loaded(target, _says("[__name__, self.args['model_version']]"), _TEXT_OUT, version=3) as model:
-        assert _lines(model.infer(IN=_ONE)) == ["3.model", "3"]
+    with loaded(target, says("[__name__, self.args['model_version']]"), _TEXT_OUT, version=3) as model:
+        assert lines(model.infer(IN=_ONE)) == ["3.model", "3"]
 
 
 def test_init_args(target: Target) -> None:
     """Exactly seven keys, all text."""
-    source = _says("[json.dumps(self.args)]")
+    source = says("[json.dumps(self.args)]")
     with loaded(target, source, _TEXT_OUT + 'parameters { key: "k" value { string_value: "v" } }\n') as model:
-        import json
-
-        args = json.loads(_lines(model.infer(IN=_ONE))[0])
+        args = json.loads(lines(model.infer(IN=_ONE))[0])
     shown = args.pop("model_config")
     assert args == {
         "model_instance_kind": "CPU",
@@ -127,7 +95,7 @@ def test_init_args(target: Target) -> None:
 
 def test_instance_names(target: Target) -> None:
     """<model>_<group>_<n>; a group's own name comes in its place."""
-    source = _says("[self.args['model_instance_name']]")
+    source = says("[self.args['model_instance_name']]")
     groups = """instance_group [ { count: 2 kind: KIND_CPU }, { name: "mine" count: 1 kind: KIND_CPU } ]\n"""
     text = _TEXT_OUT.replace("instance_group [ { count: 1 kind: KIND_CPU } ]\n", groups)
     with loaded(target, source, text) as model:
@@ -135,16 +103,16 @@ def test_instance_names(target: Target) -> None:
         seen: set[str] = set()
 
         def ask() -> bool:
-            seen.update(_lines(model.infer(IN=_ONE)))
+            seen.update(lines(model.infer(IN=_ONE)))
             return seen == wanted
 
-        until(ask, 5)
+        until(ask)
         assert seen == wanted
 
 
 def test_environment_reaches_the_model(target: Target) -> None:
-    with loaded(target, _says("[os.environ.get('HOME'), os.getcwd()]"), _TEXT_OUT) as model:
-        home, folder = _lines(model.infer(IN=_ONE))
+    with loaded(target, says("[os.environ.get('HOME'), os.getcwd()]"), _TEXT_OUT) as model:
+        home, folder = lines(model.infer(IN=_ONE))
     assert home == os.environ.get("HOME")
     assert folder != str(model.directory)
 
@@ -164,8 +132,8 @@ class TritonPythonModel:
         return [pb_utils.InferenceResponse([pb_utils.Tensor("TEXT", lines)])]
 """
     with loaded(target, source, _TEXT_OUT) as model:
-        assert _lines(model.infer(IN=_ONE)) == ["[0, False]"]
-        assert _lines(model.infer(IN=_ONE)) == ["[0, False, False]"]
+        assert lines(model.infer(IN=_ONE)) == ["[0, False]"]
+        assert lines(model.infer(IN=_ONE)) == ["[0, False, False]"]
 
 
 _PB = "import triton_python_backend_utils as pb_utils\n"
@@ -246,13 +214,13 @@ def test_load_failure(target: Target, case: str) -> None:
         first = wanted.split("\n")[0]
         assert first in target.wait_log(f"Failed to initialize Python stub: {first}", mark)
     assert target.ready(model.name) is False
-    assert until(lambda: not target.stub_pids(model.name), 5)
+    assert until(lambda: not target.stub_pids(model.name))
 
 
 def test_wrong_extension(target: Target) -> None:
     text = _TEXT_OUT + 'default_model_filename: "model.txt"\n'
     with pytest.raises(LoadError) as raised:
-        target.load({"1/model.txt": _says("[1]")}, text)
+        target.load({"1/model.txt": says("[1]")}, text)
     assert "Model name must end with '.py'. Model name is \"model.txt\"." in raised.value.text
 
 
@@ -281,7 +249,7 @@ def test_missing_file(target: Target) -> None:
         f"Failed to preinitialize Python stub: Python model file not found in '{model.directory}/1/model.py'"
     )
     assert wanted in text
-    assert until(lambda: set(target.regions()) <= before, 5)
+    assert until(lambda: set(target.regions()) <= before)
 
 
 def test_slow_initialize(target: Target) -> None:
@@ -293,7 +261,7 @@ class TritonPythonModel:
     def initialize(self, args):
         time.sleep(1.5)
         sum(range(60_000_000))
-{_EXECUTE}"""
+{EXECUTE}"""
     with loaded(target, source, _TEXT_OUT, wait=60) as model:
         assert model.ready
 
@@ -316,12 +284,12 @@ class TritonPythonModel:
     def finalize(self):
         main = threading.current_thread() is threading.main_thread()
         pb_utils.Logger.log_info(f"finalize ran, main thread {{main}}")
-{_EXECUTE}"""
+{EXECUTE}"""
     model = target.load(source, _TEXT_OUT, name="final")
     mark = target.log_mark()
     model.unload()
     assert "finalize ran, main thread True" in target.wait_log("finalize ran", mark)
-    assert until(lambda: not target.ready(model.name), 5)
+    assert until(lambda: not target.ready(model.name))
 
 
 @pytest.mark.parametrize(
@@ -334,13 +302,12 @@ class TritonPythonModel:
     ids=["name-error", "bls"],
 )  # fmt: skip
 def test_finalize_error_is_logged(target: Target, body: str, said: str) -> None:
-    source = f"{_PB}class TritonPythonModel:\n    def finalize(self):\n        {body}\n{_EXECUTE}"
+    source = f"{_PB}class TritonPythonModel:\n    def finalize(self):\n        {body}\n{EXECUTE}"
     model = target.load(source, _TEXT_OUT, name="final")
     mark = target.log_mark()
     model.unload()
     assert said in target.wait_log(said, mark)
-    lines = [line for line in target.log_lines(mark) if line.text.startswith(said)]
-    assert [line.level for line in lines] == ["I"]
+    assert [line.level for line in target.log_lines(mark) if line.text.startswith(said)] == ["I"]
 
 
 def test_no_finalize_after_failed_initialize(target: Target) -> None:
@@ -357,112 +324,23 @@ class TritonPythonModel:
     mark = target.log_mark()
     with pytest.raises(LoadError):
         target.load_named(model.name)
-    until(lambda: not target.stub_pids(model.name), 5)
+    until(lambda: not target.stub_pids(model.name))
     assert "finalize must not run" not in target.log_text(mark)
 
 
 def test_reload_takes_changed_code(target: Target) -> None:
-    model = target.load(_says("['first']"), _TEXT_OUT, name="reload")
-    assert _lines(model.infer(IN=_ONE)) == ["first"]
+    model = target.load(says("['first']"), _TEXT_OUT, name="reload")
+    assert lines(model.infer(IN=_ONE)) == ["first"]
     model.unload()
-    target.write(model.name, {"1/model.py": _says("['second']")}, _TEXT_OUT)
+    target.write(model.name, {"1/model.py": says("['second']")}, _TEXT_OUT)
     target.load_named(model.name)
-    assert _lines(model.infer(IN=_ONE)) == ["second"]
+    assert lines(model.infer(IN=_ONE)) == ["second"]
     target.drop(model.name)
-
-
-_AUTO = '''
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    @staticmethod
-    def auto_complete_config(config):
-        %s
-''' + _EXECUTE  # fmt: skip
-
-
-def test_auto_complete(target: Target, auto_complete: Target) -> None:
-    """A configuration of almost nothing, completed by the model; `args` then holds the result."""
-    body = """\
-pb_utils.Logger.log_info("log from auto_complete " + pb_utils.get_model_dir())
-        config.add_input({"name": "IN", "data_type": "TYPE_INT32", "dims": [1]})
-        config.add_output({"name": "TEXT", "data_type": "TYPE_STRING", "dims": [-1]})
-        config.set_max_batch_size(4)
-        config.set_dynamic_batching()
-        return config
-"""
-    source = _says("[self.args['model_config']]").replace(
-        "class TritonPythonModel:",
-        f"class TritonPythonModel:\n    @staticmethod\n    def auto_complete_config(config):\n        {body}",
-    )
-    mark = auto_complete.log_mark()
-    model = auto_complete.load(source, 'backend: "python"\n', name="auto")
-    import json
-
-    seen = json.loads(_lines(model.infer(IN=_ONE.reshape(1, 1)))[0])
-    assert seen["max_batch_size"] == 4
-    assert "dynamic_batching" in seen
-    assert [(each["name"], each["data_type"], each["dims"]) for each in seen["input"]] == [
-        ("IN", "TYPE_INT32", [1])
-    ]
-    assert seen["output"][0]["name"] == "TEXT"
-    text = auto_complete.wait_log("log from auto_complete", mark)
-    if target.host == "live":  # which has taken the line apart
-        said = f"log from auto_complete {model.directory}/1"
-        assert [each.file for each in auto_complete.log_lines(mark) if each.text == said] == ["model.py"]
-        return
-    # Before the message threads run, the stub writes the line itself, unquoted.
-    assert re.search(
-        rf"^I\d{{4}} [\d:.]+ \d+ model\.py:\d+\]  log from auto_complete {model.directory}/1$",
-        text,
-        re.MULTILINE,
-    ), text
-
-
-@pytest.mark.parametrize(
-    "body, expected",
-    [
-        ("raise ValueError('not like this')",
-         "ValueError: not like this\n\nAt:\n  {D}/1/model.py(7): auto_complete_config\n"),
-        ("lorem_ipsum", "NameError: name 'lorem_ipsum' is not defined\n\nAt:\n  {D}/1/model.py(7): auto_complete_config\n"),
-        ("return None", "auto_complete_config function in model '{M}' must return a valid pb.ModelConfig object."),
-        ("return 5", "auto_complete_config function in model '{M}' must return a valid pb.ModelConfig object."),
-        ("pb_utils.InferenceRequest(inputs=[], requested_output_names=['A'], model_name='m').exec()",
-         "TritonModelException: BLS is only supported during the 'execute' function.…"),
-    ],
-    ids=["raises", "name-error", "none", "number", "bls"],
-)  # fmt: skip
-def test_auto_complete_failure(auto_complete: Target, body: str, expected: str) -> None:
-    model = auto_complete.load(_AUTO % body, 'backend: "python"\n', name="auto", loaded=False)
-    with pytest.raises(LoadError) as raised:
-        auto_complete.load_named(model.name)
-    wanted = expected.replace("{D}", str(model.directory)).replace("{M}", model.name)
-    assert agrees(raised.value.text, wanted), raised.value.text
-
-
-def test_auto_complete_without_config_file(auto_complete: Target) -> None:
-    """No config.pbtxt at all: the folder's name and the class are enough."""
-    body = "config.add_input({'name': 'IN', 'data_type': 'TYPE_INT32', 'dims': [1]})\n        return config"
-    model = auto_complete.load(_AUTO % body, "", name="auto_none")
-    assert model.infer(IN=_ONE).error is None
-
-
-def test_no_auto_complete_function(auto_complete: Target) -> None:
-    """The configuration stays as it is."""
-    model = auto_complete.load(_says("['plain']"), _TEXT_OUT, name="auto_plain")
-    assert _lines(model.infer(IN=_ONE)) == ["plain"]
-
-
-def test_missing_class_with_auto_complete(auto_complete: Target) -> None:
-    model = auto_complete.load("x = 1\n", _TEXT_OUT, name="auto", loaded=False)
-    with pytest.raises(LoadError) as raised:
-        auto_complete.load_named(model.name)
-    assert raised.value.text == "AttributeError: module '1.model' has no attribute 'TritonPythonModel'"
 
 
 def test_uncommon_names(target: Target) -> None:
     """Names that a shell or a path could stumble over, and that are legal."""
     for name in ("with.dot", "with-dash", "UPPER_lower"):
-        model = target.load(_says(f"[{name!r}]"), _TEXT_OUT, name=name)
-        assert _lines(model.infer(IN=_ONE)) == [name]
+        model = target.load(says(f"[{name!r}]"), _TEXT_OUT, name=name)
+        assert lines(model.infer(IN=_ONE)) == [name]
         target.drop(model.name)

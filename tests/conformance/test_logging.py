@@ -107,7 +107,7 @@ def test_text_is_kept(target: Target, lab: Lab) -> None:
     mark = target.log_mark()
     lab.run("pb_utils.Logger.log_info('several\\nlines, \"quotes\", back\\\\slash')")
     wanted = 'several\nlines, "quotes", back\\slash'
-    assert until(lambda: wanted in [line.text for line in target.log_lines(mark)], 5), target.log_text(mark)
+    assert until(lambda: wanted in [line.text for line in target.log_lines(mark)]), target.log_text(mark)
     (line,) = [line for line in target.log_lines(mark) if line.text == wanted]
     assert line.file == "case.py"
 

@@ -6,10 +6,11 @@ import itertools
 import textwrap
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conformance.lab import Lab, agrees, upstream_breaks
-from tests.conformance.targets import Target, until
+from tests.conformance.targets import Target, config, until
 
 _names = (f"wb_metric_{i}" for i in itertools.count(1))
 
@@ -29,10 +30,7 @@ def refused(call):
 
 
 @pytest.fixture
-def metrics(target: Target, lab: Lab) -> Any:
-    if "metrics" not in target.features:
-        pytest.skip("this host keeps no metrics")
-
+def metrics(lab: Lab) -> Any:
     def run(code: str) -> str:
         """Run code with a family name N of its own."""
         return lab.run(f"N = {next(_names)!r}\n{_HELPERS}\n{textwrap.dedent(code)}")
@@ -94,7 +92,7 @@ _P = "Failed to process the request for model '{X}', message: "
         ("family('GAUGE').Metric(labels={}, buckets=[1])", _M + "Failed to create metric. Unexpected buckets found."),
     ],
 )  # fmt: skip
-def test_arguments(lab: Lab, metrics: Any, call: str, expected: str) -> None:
+def test_arguments(metrics: Any, call: str, expected: str) -> None:
     assert agrees(eval(metrics(f"result = refused(lambda: {call})")), expected)
 
 
@@ -134,7 +132,7 @@ def test_refusal(target: Target, lab: Lab, metrics: Any, call: str, expected: st
     assert eval(metrics(f"result = refused(lambda: {call})")) == wanted
 
 
-def test_family_deleted_first(lab: Lab, metrics: Any) -> None:
+def test_family_deleted_first(metrics: Any) -> None:
     expected = (
         "TritonModelException: Failed to increment metric value: Invalid metric operation as the corresponding 'MetricFamily' has"
         " been deleted. The 'MetricFamily' object should be deleted AFTER its corresponding 'Metric' objects have been deleted."
@@ -181,17 +179,11 @@ def test_first_description_stays(target: Target, metrics: Any) -> None:
 def test_series_lives_while_owned(target: Target, metrics: Any) -> None:
     name = _kept_name(metrics, "f = family()\na = f.Metric(labels={'o': '1'})\nb = f.Metric(labels={'o': '1'})\na.increment(4)\n"
                                "del a\ngc.collect()")  # fmt: skip
-    assert until(lambda: f'{name}{{o="1"}} 4' in target.metrics(), 5)
+    assert until(lambda: f'{name}{{o="1"}} 4' in target.metrics())
 
 
 def test_in_every_phase(target: Target) -> None:
     """initialize, execute, and finalize; three instances share one series."""
-    import numpy as np
-
-    from tests.conformance.targets import config
-
-    if "metrics" not in target.features:
-        pytest.skip("this host keeps no metrics")
     name = next(_names)
     source = f"""\
 import triton_python_backend_utils as pb_utils
@@ -223,8 +215,6 @@ class TritonPythonModel:
 
 def test_thousand_refusals(target: Target) -> None:
     upstream_breaks(target, "the server aborts with lock_exception after about seven refused metric calls")
-    if "metrics" not in target.features:
-        pytest.skip("this host keeps no metrics")
     code = f"""
 N = "wb_refused"
 {_HELPERS}

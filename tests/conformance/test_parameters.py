@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.lab import Lab, agrees
-from tests.conformance.targets import Target
+from tests.conformance.targets import Target, config, loaded
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +72,6 @@ def test_decoupled(lab: Lab) -> None:
 
 def test_through_calls(target: Target, lab: Lab) -> None:
     """A caller reads the parameters of the response it got."""
-    from tests.conformance.targets import config, loaded
-
     source = """\
 import numpy as np
 import triton_python_backend_utils as pb_utils

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.conformance.lab import Lab, agrees, upstream_breaks
-from tests.conformance.targets import Answer, Target, until
+from tests.conformance.targets import Answer, Target, config, until
 
 _CLOSED = "TritonModelException: Unable to send response. Response sender has been closed."
 _MORE = (
@@ -88,7 +89,7 @@ def _kept(lab: Lab, kind: str) -> str:
             found = lab.stream(code)[0].text("RESULT")
         return found != "None"
 
-    until(ask, 10)
+    until(ask)
     return found
 
 
@@ -148,7 +149,7 @@ def test_decoupled_return_value_after_final(target: Target, lab: Lab) -> None:
     text = _decoupled_return_error(lab)
     mark = target.log_mark()
     assert _texts(lab.stream(_execute(f"sender.send({_R % 'a'}, FINAL)", f"return [{_R % 'b'}]"))) == ["a"]
-    until(lambda: any(line.text == text for line in target.log_lines(mark)), 10)
+    until(lambda: any(line.text == text for line in target.log_lines(mark)))
     assert any(line.text == text and line.level == "E" for line in target.log_lines(mark))
 
 
@@ -370,14 +371,10 @@ class TritonPythonModel:
 
 
 def _mixed(target: Target, decoupled: bool, plans: list[list[int]]) -> list[list[str]]:
-    import numpy as np
-
-    from tests.conformance.targets import config
-
-    if "batching" not in target.features:
-        pytest.skip("this host makes no batches")
     size = len(plans)
-    extra = f"dynamic_batching {{ preferred_batch_size: [ {size} ] max_queue_delay_microseconds: 3000000 }}\n"
+    extra = (
+        f"dynamic_batching {{ preferred_batch_size: [ {size} ] max_queue_delay_microseconds: 20000000 }}\n"
+    )
     text = config(
         [("IN", "INT32", [3])],
         [("TEXT", "BYTES", [1])],

@@ -147,7 +147,7 @@ def test_triton_dtype(lab: Lab, target: Target) -> None:
     assert lab.value("pb_utils.Tensor('N', np.zeros(1, dtype=np.float32)).triton_dtype()") == "11"
 
 
-def test_non_contiguous_outputs(target: Target, lab: Lab) -> None:
+def test_non_contiguous_outputs(lab: Lab) -> None:
     """Outputs that are views with strides arrive in C order."""
     code = """
         def execute(self, requests):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.lab import Lab, check, table, upstream_breaks
-from tests.conformance.targets import Target
+from tests.conformance.targets import Target, config, source_of, text_input
 
 _TENSOR = "pb_utils.Tensor('IN', np.zeros(1, dtype=np.float32))"
 _REST = "requested_output_names=['OUT'], model_name='m'"
@@ -183,10 +183,6 @@ def test_incoming_parameters(lab: Lab) -> None:
 @pytest.mark.parametrize("correlation", [42, "forty-two"])
 def test_incoming_sequence(target: Target, correlation: int | str) -> None:
     """Number or text, the type the client used; START and END as flags."""
-    if "sequence" not in target.features:
-        pytest.skip("this host has no sequences")
-    from tests.conformance.targets import config, source_of, text_input
-
     text = config(
         [("CODE", "BYTES", [1])],
         [("RESULT", "BYTES", [1])],
