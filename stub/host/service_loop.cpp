@@ -1,7 +1,6 @@
 #include "host/service_loop.hpp"
 
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 #include "protocol/error.hpp"
@@ -19,17 +18,12 @@ constexpr auto kSettleStep = std::chrono::microseconds(100);
 
 ServiceLoop::ServiceLoop(std::shared_ptr<Link> link, std::shared_ptr<Services> services,
                          std::size_t pool_size)
-    : link_(std::move(link)),
-      services_(std::move(services)),
-      wants_reader_(link_->release().services_on_s2p && pool_size > 1),
-      pool_(wants_reader_ ? pool_size - 1 : pool_size),
-      courier_(1) {}
+    : link_(std::move(link)), services_(std::move(services)), pool_(pool_size), courier_(1) {}
 
 ServiceLoop::~ServiceLoop() { Stop(); }
 
 void ServiceLoop::Start() {
   const bool relays = !link_->release().services_on_s2p;
-  readers_ = 1;
   serving_ = relays ? 2 : 1;
   const std::lock_guard lock(threads_mutex_);
   threads_.emplace_back([self = shared_from_this()] { self->Watch(); });
@@ -45,7 +39,6 @@ void ServiceLoop::Stop() {
   std::vector<std::thread> threads;
   {
     const std::lock_guard lock(threads_mutex_);
-    stopped_ = true;
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) {
@@ -87,17 +80,6 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
       }
       const Incoming message(link_.get(), *handle);
       called = IsCall(message.command);
-      if (called && !is_conversation) {
-        std::function<void()> answer = TakeBlsCall(message.handle);
-        if (LeaveReading()) {
-          Run(std::exchange(answer, nullptr));
-          ++serving_;
-          ++readers_;
-        } else {
-          Submit(std::move(answer));
-        }
-        continue;
-      }
       if (is_conversation && !IsService(message.command)) {
         Relay(*handle);
       } else {
@@ -105,38 +87,8 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
       }
     }
   });
-  if (!is_conversation) --readers_;
-  const bool is_last = --serving_ == 0;
-  // The other reader may have slept through the wake-up, which only one of them gets.
-  if (!is_last) link_->WakeReaders();
   // Only now: what was sent before the end has been taken over.
-  if (is_last && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
-}
-
-// From the first call on: a model that makes none is read by one thread, which no other disturbs.
-void ServiceLoop::AddReader() {
-  const std::lock_guard lock(threads_mutex_);
-  if (stopped_ || !std::exchange(wants_reader_, false)) return;
-  ++readers_;
-  ++serving_;
-  try {
-    threads_.emplace_back(
-        [self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
-  } catch (const std::system_error&) {  // no thread to be had: this one goes on alone
-    --readers_;
-    --serving_;
-  }
-}
-
-// True: this thread may work on a call itself, which saves it the way through the pool; another goes on
-// reading.
-bool ServiceLoop::LeaveReading() {
-  if (readers_.fetch_sub(1) > 1) {
-    --serving_;
-    return true;
-  }
-  ++readers_;
-  return false;
+  if (--serving_ == 0 && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
 }
 
 // Nothing may escape a thread; what cannot go on ends the conversation.

@@ -2,6 +2,7 @@
 // §1.1, §4.4).
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -49,8 +50,6 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   void Watch();
   void Serve(Queue* queue, bool is_conversation);
-  void AddReader();
-  bool LeaveReading();
   void Relay(Handle handle);
   void Dispatch(const Incoming& message);
   static bool IsCall(Command command);
@@ -76,14 +75,11 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
 
   std::shared_ptr<Link> link_;
   std::shared_ptr<Services> services_;
-  bool wants_reader_;   // a second one, that is
   ThreadPool pool_;     // calls to other models, model control: may take long
   ThreadPool courier_;  // log lines and metrics: one after the other, as they came
   std::mutex threads_mutex_;
-  bool stopped_ = false;
   std::vector<std::thread> threads_;
   std::atomic<int> serving_{0};  // threads that read messages
-  std::atomic<int> readers_{0};  // those of stub_to_parent_mq
 
   // Releases before 24.10 mix services into parent_mq. Then a thread of ours reads it, and the conversation's
   // messages wait here.
