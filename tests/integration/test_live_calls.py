@@ -99,6 +99,19 @@ def test_an_input_of_another_shape_inside_is_shaped_each_time(live: LiveTarget) 
         assert model.infer(X=[1, 2])["Y"].tolist() == [2.0, 3.0]
 
 
+def test_open_dimensions_are_paired_in_their_order(live: LiveTarget) -> None:
+    text = """
+    name: "child"
+    input [{ name: "X" data_type: TYPE_FP32 dims: [ -1, 4, -1 ] reshape: { shape: [ -1, 2, 2, -1 ] } }]
+    output [{ name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }]
+    """
+    shape = "return [reply(r, np.array(take(r).shape, np.float32)) for r in requests]"
+    live.define("child", source(shape), config=text)
+    three = "[pb_utils.Tensor('X', np.zeros((3, 4, 5), np.float32))]"
+    model = live.define("m", source(call("child", inputs=three)), ["X:FP32[2]"], ["Y:FP32[4]"])
+    assert model.infer(X=[1, 2])["Y"].tolist() == [4.0, 3.0, 3.0, 6.0]
+
+
 def test_a_chain_of_three(live: LiveTarget) -> None:
     define(live, DOUBLE, name="c")
     define(live, call("c"), name="b")

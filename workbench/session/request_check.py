@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench import _host, datatypes
 from workbench.tensor_spec import TensorSpec, format_shape
 
@@ -78,9 +76,5 @@ def _check_tensor(
             f"{head}unexpected shape for input '{name}' for model '{model}'. "
             f"Expected {format_shape(dims)}, got {format_shape(shape)}."
         )
-    if spec.reshape is not None:
-        lead = shape[:1] if max_batch_size else ()
-        count = int(np.prod(shape[len(lead) :], dtype=np.int64))
-        known = int(np.prod([dim for dim in spec.reshape if dim != -1], dtype=np.int64))
-        shape = (*lead, *(count // known if dim == -1 else dim for dim in spec.reshape))
-    return (name, number, shape, data)
+    lead = shape[:1] if max_batch_size else ()
+    return (name, number, (*lead, *spec.reshaped(shape[len(lead) :])), data)
