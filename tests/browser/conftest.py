@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support import chromium
-from tests.support.lab_page import LabPage
+from tests.support.lab_page import PATIENCE_S, LabPage
 from tests.support.lab_server import LabServer, lab_server
+from tests.support.triton_panel import TritonPanel
+
+# Playwright's own patience is five seconds.
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,3 +49,18 @@ def lab(browser: Browser, lab_of_file: LabServer) -> Iterator[LabPage]:
     finally:
         context.close()
         lab_of_file.stop_kernels()
+
+
+@pytest.fixture
+def panel(lab: LabPage) -> TritonPanel:
+    return TritonPanel(lab)
+
+
+@pytest.fixture
+def enough(lab: LabPage) -> Iterator[Path]:
+    """A file that a cell of the test waits for; it is there at the latest when the test ends."""
+    path = lab.server.notebooks / "enough"
+    yield path
+    path.touch()
+    lab.wait_for_kernel()
+    path.unlink()

@@ -10,7 +10,6 @@ from tests.support.lab_page import LabPage
 from tests.support.triton_panel import TritonPanel, model_cell
 
 CELLS = (
-    "%load_ext workbench",
     model_cell("a_model_with_a_rather_long_name", "y = x * 2"),
     model_cell("broken", "y = x").replace("class Tri", "import nowhere\nclass Tri"),
     "%triton infer a_model_with_a_rather_long_name X=[1,2]",
@@ -18,12 +17,8 @@ CELLS = (
 
 
 @pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    lab.open_cells(*CELLS)
-    panel = TritonPanel(lab)
-    panel.show()
-    for cell in range(len(CELLS)):
-        lab.run(cell)
+def panel(panel: TritonPanel) -> TritonPanel:
+    panel.open(*CELLS)
     panel.wait_for_state("broken", "failed")
     return panel
 
@@ -53,7 +48,7 @@ def test_dialogs_have_no_serious_fault(lab: LabPage, panel: TritonPanel, theme: 
         leave(lab)
 
 
-def test_the_table_of_models_fits_a_panel_of_usual_width(lab: LabPage, panel: TritonPanel) -> None:
+def test_the_table_of_models_fits_a_panel_of_usual_width(panel: TritonPanel) -> None:
     widths = panel.section("Models").evaluate("node => [node.scrollWidth, node.clientWidth]")
     assert widths[0] <= widths[1], widths
 
@@ -70,7 +65,7 @@ def test_nothing_is_clipped_at_200_percent(lab: LabPage, panel: TritonPanel) -> 
         leave(lab)
 
 
-def test_a_control_out_of_sight_would_be_found(lab: LabPage, panel: TritonPanel) -> None:
+def test_a_control_out_of_sight_would_be_found(panel: TritonPanel) -> None:
     """That the test above can fail."""
     panel.node.evaluate(
         """node => {

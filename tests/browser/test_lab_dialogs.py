@@ -6,22 +6,13 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.lab_page import LabPage
-from tests.support.triton_panel import TritonPanel, model_cell
-
-LOAD = "%load_ext workbench"
-
-
-@pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
+from tests.support.triton_panel import LOAD, TritonPanel, model_cell
 
 
 @pytest.fixture
 def dialog(lab: LabPage, panel: TritonPanel) -> Locator:
     """The dialog of "Connect to Server..."."""
-    lab.open_cells(LOAD)
-    panel.show()
-    lab.run(0)
+    panel.open()
     panel.wait_for_status("Triton 0 ready")
     lab.command("triton-workbench:connect", url="http://127.0.0.1:9")
     return lab.page.locator(".jp-Dialog")
@@ -50,7 +41,7 @@ def test_an_empty_field_that_is_needed_is_named(lab: LabPage, dialog: Locator, b
     TritonPanel(lab).notification("ServerUnreachable").wait_for()
 
 
-def test_a_dialog_with_an_empty_field_can_be_left(lab: LabPage, dialog: Locator) -> None:
+def test_a_dialog_with_an_empty_field_can_be_left(dialog: Locator) -> None:
     dialog.get_by_label("Address").fill("")
     dialog.get_by_label("Address").press("Enter")
     dialog.get_by_role("button", name="Cancel").click()
@@ -58,10 +49,7 @@ def test_a_dialog_with_an_empty_field_can_be_left(lab: LabPage, dialog: Locator)
 
 
 def test_commands_that_ask_first_say_so(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, model_cell("gone", "y = x"))
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(model_cell("gone", "y = x"))
     panel.wait_for_state("gone", "ready")
     for name in ("unload", "stop-all", "export", "verify", "connect"):
         command = f"triton-workbench:{name}"
@@ -72,7 +60,7 @@ def test_commands_that_ask_first_say_so(lab: LabPage, panel: TritonPanel) -> Non
         lab.page.locator(".jp-Dialog").wait_for(state="detached")
 
 
-def test_arguments_fill_the_fields(lab: LabPage, panel: TritonPanel, dialog: Locator) -> None:
+def test_arguments_fill_the_fields(lab: LabPage, dialog: Locator) -> None:
     lab.page.keyboard.press("Escape")
     given = {"url": "http://127.0.0.1:9", "name": "prod", "header": "Authorization=TOKEN", "protect": True}
     lab.command("triton-workbench:connect", **given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.support.triton_panel import TritonPanel, model_cell
 from workbench.server_install import ServerInstall
 from workbench.targets.process_server import ServerProcess
 
-LOAD = "%load_ext workbench"
 KEEPER = model_cell(
     "keeper", 'kept = getattr(self, "kept", [])\nself.kept = [*kept, pb_utils.Tensor("K", x + 1)]\ny = x * 2'
 )
@@ -22,12 +22,6 @@ while not os.path.exists("enough"):
     r = %triton infer keeper X=[1,2]
     time.sleep(0.2)
 """
-IS_BUSY = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
-
-
-@pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +31,19 @@ def server(triton_2410: ServerInstall, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def busy(lab: LabPage, panel: TritonPanel) -> Iterator[TritonPanel]:
+def busy(lab: LabPage, panel: TritonPanel, enough: Path) -> TritonPanel:
     """A kernel that is busy with requests to a model, until the test ends."""
-    enough = lab.server.notebooks / "enough"
-    lab.open_cells(LOAD, KEEPER, BUSY)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(KEEPER, BUSY, run=1)
     lab.start(2)
-    lab.wait(lambda: bool(lab.page.evaluate(IS_BUSY)), "the cell to run")
-    try:
-        yield panel
-    finally:
-        enough.touch()
-        lab.wait_for_kernel()
-        enough.unlink()
+    lab.wait(lambda: lab.is_busy, "the cell to run")
+    return panel
 
 
 def test_panel_counts_requests_while_a_cell_runs(lab: LabPage, busy: TritonPanel) -> None:
     count = busy.row("keeper").locator("td").nth(1)
     first = int(count.inner_text())
     lab.wait(lambda: int(count.inner_text()) > first + 1, "requests to be counted")
-    assert lab.page.evaluate(IS_BUSY)
+    assert lab.is_busy
 
 
 def test_shared_memory_is_watched_while_a_cell_runs(lab: LabPage, busy: TritonPanel) -> None:
@@ -68,14 +53,11 @@ def test_shared_memory_is_watched_while_a_cell_runs(lab: LabPage, busy: TritonPa
     lab.wait(lambda: region.locator("summary").inner_text() != before, "memory to be kept")
     assert region.locator("svg rect").count() > 0
     assert region.get_by_role("option").count() > 0
-    assert lab.page.evaluate(IS_BUSY)
+    assert lab.is_busy
 
 
-def test_replay_from_the_notebooks_toolbar_says_how_it_went(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, KEEPER, "%triton infer keeper X=[1,2]")
-    panel.show()
-    for cell in range(3):
-        lab.run(cell)
+def test_replay_from_the_notebooks_toolbar_says_how_it_went(panel: TritonPanel) -> None:
+    panel.open(KEEPER, "%triton infer keeper X=[1,2]")
     panel.activate(1)
     panel.notebook_button("replay").click()
     panel.notification("Replay keeper").wait_for()
@@ -84,10 +66,7 @@ def test_replay_from_the_notebooks_toolbar_says_how_it_went(lab: LabPage, panel:
 @pytest.mark.server
 def test_push_to_a_real_server_and_back(lab: LabPage, panel: TritonPanel, server: ServerProcess) -> None:
     first, second = model_cell("pushed", "y = x * 2"), model_cell("pushed", "y = x * 5")
-    lab.open_cells(LOAD, first, "%triton infer pushed X=[1,2]", "%triton infer pushed X=[1,2] --on staging")
-    panel.show()
-    for cell in range(3):
-        lab.run(cell)
+    panel.open(first, "%triton infer pushed X=[1,2]", "%triton infer pushed X=[1,2] --on staging", run=2)
     panel.wait_for_state("pushed", "ready")
 
     lab.command("triton-workbench:connect", url=f"http://{server.http_address}")

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.lab_page import LabPage
+from tests.support.lab_page import KERNEL, LabPage
 from tests.support.triton_panel import TritonPanel, model_cell
 
-LOAD = "%load_ext workbench"
 # Slow while the file is there, so that a replay can be made to last.
 MODEL = model_cell("add", 'import os, time\ntime.sleep(1.5 if os.path.exists("{slow}") else 0)\ny = x + 1')
 INFER = "import workbench\nfor _ in range(10): workbench.model('add').infer(X=[1, 2])"
 BUSY = """import os, time
 while not os.path.exists("enough"): time.sleep(0.05)"""
-KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 
 
 @pytest.fixture
-def panel(lab: LabPage) -> Iterator[TritonPanel]:
+def panel(lab: LabPage, panel: TritonPanel, enough: Path) -> Iterator[TritonPanel]:
     """A panel whose messages wait for cells; ten requests are recorded."""
-    slow, enough = lab.server.notebooks / "slow", lab.server.notebooks / "enough"
-    lab.open_cells(LOAD, MODEL.replace("{slow}", str(slow)), INFER, BUSY)
-    panel = TritonPanel(lab)
-    panel.show()
-    for cell in range(3):
-        lab.run(cell)
+    slow = lab.server.notebooks / "slow"
+    panel.open(MODEL.replace("{slow}", str(slow)), INFER, BUSY, run=2)
     panel.wait_for_state("add", "ready")
     lab.page.evaluate(f"() => {{ {KERNEL}.commsOverSubshells = 'disabled'; }}")
-    try:
-        yield panel
-    finally:
-        enough.touch()
-        lab.wait_for_kernel()
-        enough.unlink()
-        slow.unlink(missing_ok=True)
+    yield panel
+    slow.unlink(missing_ok=True)
 
 
 def start_cell(lab: LabPage) -> None:
     lab.start(3)
-    lab.wait(lambda: bool(lab.page.evaluate(f"() => {KERNEL}.status === 'busy'")), "the cell to run")
+    lab.wait(lambda: lab.is_busy, "the cell to run")
 
 
 def requests(panel: TritonPanel) -> int:
     return int(panel.row("add").locator("td").nth(1).inner_text())
 
 
-def test_a_job_that_waits_for_a_cell_is_dropped(lab: LabPage, panel: TritonPanel) -> None:
+def test_a_job_that_waits_for_a_cell_is_dropped(lab: LabPage, panel: TritonPanel, enough: Path) -> None:
     start_cell(lab)
     lab.command("triton-workbench:replay", model="add")
     job = panel.node.locator(".jp-TritonNotice-job")
@@ -60,18 +50,18 @@ def test_a_job_that_waits_for_a_cell_is_dropped(lab: LabPage, panel: TritonPanel
     toast = panel.notification("cancelled")
     toast.wait_for()
     assert toast.locator(".jp-toast-button").all_inner_texts() == ["Show Logs"]
-    assert job.count() == 0
-    (lab.server.notebooks / "enough").touch()
+    expect(job).to_have_count(0)
+    enough.touch()
     lab.wait_for_kernel()
     assert lab.run(2) == []  # whatever was sent before has been served
     lab.wait(lambda: requests(panel) == before + 10, "the cell's requests alone to be counted")
 
 
-def test_a_job_that_waits_for_a_cell_is_done_after_it(lab: LabPage, panel: TritonPanel) -> None:
+def test_a_job_that_waits_for_a_cell_is_done_after_it(lab: LabPage, panel: TritonPanel, enough: Path) -> None:
     start_cell(lab)
     lab.command("triton-workbench:replay", model="add")
     expect(panel.node.locator(".jp-TritonNotice-job")).to_contain_text("waits for the running cell")
-    (lab.server.notebooks / "enough").touch()
+    enough.touch()
     panel.notification("Replay add: ").wait_for()
 
 
@@ -87,5 +77,5 @@ def test_a_cancel_that_a_cell_holds_up_can_interrupt_it(lab: LabPage, panel: Tri
     job.get_by_role("button", name="Interrupt Cell").click()
 
     panel.notification("cancelled").wait_for()
-    assert job.count() == 0
+    expect(job).to_have_count(0)
     assert lab.outputs(3)[0]["ename"] == "KeyboardInterrupt"

@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.lab_page import LabPage
-from tests.support.triton_panel import TritonPanel, model_cell
+from tests.support.triton_panel import LOAD, TritonPanel, model_cell
 
-LOAD = "%load_ext workbench"
 ONE, TWO = model_cell("one", "y = x * 2"), model_cell("two", "y = x * 3")
 KEEPER = """%%triton model keeper --in X:FP32[-1] --out Y:FP32[-1]
 import triton_python_backend_utils as pb_utils
@@ -25,37 +24,29 @@ class TritonPythonModel:
         return [pb_utils.InferenceResponse([each]) for each in outputs]"""
 
 
-@pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
-
-
 def choose(lab: LabPage, node: Locator, entry: str) -> None:
     node.click(button="right")
     lab.page.locator(".lm-Menu-item", has_text=re.compile(f"^{entry}")).click()
 
 
-def test_a_rows_menu_means_the_row(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, ONE, TWO)
-    panel.show()
-    for index in range(3):
-        lab.run(index)
+@pytest.fixture
+def two_models(panel: TritonPanel) -> TritonPanel:
+    panel.open(ONE, TWO)
     panel.wait_for_state("two", "ready")
-    panel.activate(1)  # the cell of the other model
-    choose(lab, panel.row("two"), "Unload")
+    return panel
+
+
+def test_a_rows_menu_means_the_row(lab: LabPage, two_models: TritonPanel) -> None:
+    two_models.activate(1)  # the cell of the other model
+    choose(lab, two_models.row("two"), "Unload")
     expect(lab.page.locator(".jp-Dialog-header")).to_have_text("Unload two")
-    panel.accept()
-    lab.wait(lambda: panel.row("two").count() == 0, "two to be gone")
-    panel.wait_for_state("one", "ready")
+    two_models.accept()
+    lab.wait(lambda: two_models.row("two").count() == 0, "two to be gone")
+    two_models.wait_for_state("one", "ready")
 
 
-def test_a_cells_menu_means_the_cell(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, ONE, TWO)
-    panel.show()
-    for index in range(3):
-        lab.run(index)
-    panel.wait_for_state("two", "ready")
-    panel.row("two").click()
+def test_a_cells_menu_means_the_cell(lab: LabPage, two_models: TritonPanel) -> None:
+    two_models.row("two").click()
     cell = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").nth(1)
     choose(lab, cell.locator(".cm-content"), "Export")
     expect(lab.page.locator(".jp-Dialog-header")).to_have_text("Export one")
@@ -63,10 +54,7 @@ def test_a_cells_menu_means_the_cell(lab: LabPage, panel: TritonPanel) -> None:
 
 
 def test_a_block_leads_to_its_line(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, KEEPER, "%triton infer keeper X=np.ones(60000) -q")
-    panel.show()
-    for index in range(3):
-        lab.run(index)
+    panel.open(KEEPER, "%triton infer keeper X=np.ones(60000) -q")
     region = panel.section("Shm").locator("details", has_text="keeper")
     region.wait_for()
     block = region.locator("[data-triton-line]").first
@@ -83,10 +71,7 @@ HIDE_CLIPBOARD = (
 @pytest.mark.parametrize("secure", [True, False])
 def test_the_trace_that_is_shown_is_copied(lab: LabPage, panel: TritonPanel, secure: bool) -> None:
     """Also on a page that is not served over TLS, where browsers have no `navigator.clipboard`."""
-    lab.open_cells(LOAD, ONE, TWO, "%triton trace one X=[1,2]", "%triton trace two X=[1,2]")
-    panel.show()
-    for index in range(5):
-        lab.run(index)
+    panel.open(ONE, TWO, "%triton trace one X=[1,2]", "%triton trace two X=[1,2]")
     trace = panel.section("Trace")
     chosen = trace.locator("select")
     lab.wait(lambda: chosen.locator("option").count() == 2, "two traces")

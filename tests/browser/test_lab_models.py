@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.lab_page import LabPage
-from tests.support.triton_panel import TritonPanel, model_cell
+from tests.support.triton_panel import LOAD, TritonPanel, model_cell
 
 DOUBLE = model_cell("double", "y = x * 2")
 TRIPLE = model_cell("double", "y = x * 3")
 BROKEN = DOUBLE.replace("class TritonPythonModel:", "import nowhere_to_be_found\nclass TritonPythonModel:")
-LOAD = "%load_ext workbench"
 INFER = "%triton infer double X=[1,2]"
 
 
-@pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
-
-
 def test_edit_loop(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, DOUBLE, INFER)
-    panel.show()
-
-    lab.run(0)
-    lab.run(1)
+    panel.open(DOUBLE, INFER, run=1)
     panel.wait_for_state("double", "ready")
     panel.wait_for_status("Triton 1 ready")
     panel.wait_for_mark(1, "ready")
@@ -37,7 +25,7 @@ def test_edit_loop(lab: LabPage, panel: TritonPanel) -> None:
     panel.cell_button("reload").click()
     panel.wait_for_mark(1, "ready")
     panel.wait_for_state("double", "ready")
-    assert "3., 6." in str(lab.run(2)).replace("[3. 6.]", "3., 6.")
+    assert "[3. 6.]" in str(lab.run(2))
 
     # A cell that defines no model has no such buttons.
     panel.activate(2)
@@ -45,10 +33,7 @@ def test_edit_loop(lab: LabPage, panel: TritonPanel) -> None:
 
 
 def test_failed_load_leads_to_its_line(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, DOUBLE, INFER)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(DOUBLE, INFER, run=1)
     panel.wait_for_state("double", "ready")
 
     panel.edit(1, BROKEN)
@@ -64,10 +49,7 @@ def test_failed_load_leads_to_its_line(lab: LabPage, panel: TritonPanel) -> None
 
 
 def test_kernel_restart_leaves_stale_data_and_a_way_back(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, DOUBLE)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(DOUBLE)
     panel.wait_for_state("double", "ready")
 
     lab.restart_kernel()
@@ -83,10 +65,7 @@ def test_kernel_restart_leaves_stale_data_and_a_way_back(lab: LabPage, panel: Tr
 
 
 def test_page_reload_finds_the_kernel_again(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, DOUBLE)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(DOUBLE)
     panel.wait_for_state("double", "ready")
     panel.section("Logs")
     lab.page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")

@@ -13,7 +13,6 @@ from tests.support.triton_panel import TritonPanel, model_cell
 
 pytest.importorskip("notebook", reason="Notebook 7 is not installed (`pip install notebook`)")
 
-LOAD = "%load_ext workbench"
 DOUBLE, TRIPLE = model_cell("double", "y = x * 2"), model_cell("double", "y = x * 3")
 
 
@@ -24,12 +23,8 @@ def lab_of_file(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-def test_panel_marks_toolbars_and_commands_are_there(lab: LabPage) -> None:
-    panel = TritonPanel(lab)
-    lab.open_cells(LOAD, DOUBLE, "%triton infer double X=[1,2]")
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+def test_panel_marks_toolbars_and_commands_are_there(lab: LabPage, panel: TritonPanel) -> None:
+    panel.open(DOUBLE, "%triton infer double X=[1,2]", run=1)
     panel.wait_for_state("double", "ready")
     panel.wait_for_mark(1, "ready")
     assert lab.page.locator(".jp-TritonStatus").count() == 0  # there is no status bar

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator
 
 from tests.support.lab_page import LabPage
 from tests.support.triton_panel import TritonPanel, model_cell
 
-LOAD = "%load_ext workbench"
 CRASHES = model_cell("fragile", "import os\nos._exit(3) if x[0] == 7 else None\ny = x")
 KEEPER = model_cell("keeper", 'self.kept = [*getattr(self, "kept", []), request]\ny = x * 2')
 UNTIL = """while not os.path.exists("enough"):
@@ -41,41 +39,25 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 """
 FOCUS = "path => { jupyterapp.commands.execute('docmanager:open', { path }); }"
-IS_BUSY = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
-
-
-@pytest.fixture
-def panel(lab: LabPage) -> Iterator[TritonPanel]:
-    yield TritonPanel(lab)
-    if (enough := lab.server.notebooks / "enough").exists():
-        lab.wait_for_kernel()
-        enough.unlink()
-
-
-def open_and_load(lab: LabPage, panel: TritonPanel, *cells: str) -> None:
-    lab.open_cells(LOAD, *cells)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
 
 
 def actions(toast: Locator) -> list[str]:
     return toast.locator(".jp-toast-button").all_inner_texts()
 
 
-def test_a_crash_is_told_while_the_cell_runs_on(lab: LabPage, panel: TritonPanel) -> None:
-    open_and_load(lab, panel, CRASHES, CAUGHT)
+def test_a_crash_is_told_while_the_cell_runs_on(lab: LabPage, panel: TritonPanel, enough: Path) -> None:
+    panel.open(CRASHES, CAUGHT, run=1)
     panel.wait_for_state("fragile", "ready")
     lab.start(2)
     toast = panel.notification("fragile died")
     toast.wait_for()
-    assert lab.page.evaluate(IS_BUSY)
+    assert lab.is_busy
     assert actions(toast) in (["Go to Line"], ["Show Logs"])
-    (lab.server.notebooks / "enough").touch()
+    enough.touch()
 
 
 def test_a_crash_that_the_cells_output_says_is_not_told_again(lab: LabPage, panel: TritonPanel) -> None:
-    open_and_load(lab, panel, CRASHES, UNCAUGHT)
+    panel.open(CRASHES, UNCAUGHT, run=1)
     panel.wait_for_state("fragile", "ready")
     assert lab.run(2)[0]["ename"] == "StubCrashedError"
     lab.page.wait_for_timeout(4000)  # the kernel tells of it four times a second, and there are 2 s of grace
@@ -83,7 +65,7 @@ def test_a_crash_that_the_cells_output_says_is_not_told_again(lab: LabPage, pane
 
 
 def test_a_crash_of_a_job_is_told_once(lab: LabPage, panel: TritonPanel) -> None:
-    open_and_load(lab, panel, CRASHES, UNCAUGHT)
+    panel.open(CRASHES, UNCAUGHT, run=1)
     lab.run(2)
     lab.command("triton-workbench:replay-error", model="fragile")
     panel.notification("fragile died").first.wait_for()
@@ -92,7 +74,7 @@ def test_a_crash_of_a_job_is_told_once(lab: LabPage, panel: TritonPanel) -> None
 
 
 def test_crashes_in_a_loop_are_told_in_one_notification(lab: LabPage, panel: TritonPanel) -> None:
-    open_and_load(lab, panel, CRASHES, AGAIN_AND_AGAIN)
+    panel.open(CRASHES, AGAIN_AND_AGAIN, run=1)
     panel.wait_for_state("fragile", "ready")
     lab.run(2)
     toast = panel.notification("fragile died")
@@ -100,14 +82,14 @@ def test_crashes_in_a_loop_are_told_in_one_notification(lab: LabPage, panel: Tri
     assert toast.count() == 1
 
 
-def test_kept_memory_is_told_while_a_cell_runs(lab: LabPage, panel: TritonPanel) -> None:
-    open_and_load(lab, panel, KEEPER, LEAKS)
+def test_kept_memory_is_told_while_a_cell_runs(lab: LabPage, panel: TritonPanel, enough: Path) -> None:
+    panel.open(KEEPER, LEAKS, run=1)
     lab.start(2)
     toast = panel.notification("keeper keeps shared memory")
     toast.wait_for()
-    assert lab.page.evaluate(IS_BUSY)
+    assert lab.is_busy
     assert actions(toast) == ["Show Shared Memory"]
-    (lab.server.notebooks / "enough").touch()
+    enough.touch()
 
 
 def test_an_extension_that_cannot_be_loaded_can_be_tried_again(lab: LabPage, panel: TritonPanel) -> None:

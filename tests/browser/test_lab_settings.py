@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.lab_page import LabPage
-from tests.support.triton_panel import TritonPanel, model_cell
+from tests.support.triton_panel import LOAD, TritonPanel, model_cell
 
-LOAD = "%load_ext workbench"
 HALVE = model_cell("halve", "y = x / 2")
 TRACE = "%triton trace halve X=[1,2]"
 # The settings as the extension was given them by JupyterLab: setting one is what the settings editor does.
@@ -33,11 +32,6 @@ class Settings:
 
 
 @pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
-
-
-@pytest.fixture
 def settings(lab: LabPage) -> Iterator[Settings]:
     settings = Settings(lab)
     yield settings
@@ -45,10 +39,7 @@ def settings(lab: LabPage) -> Iterator[Settings]:
 
 
 def test_what_is_shown_follows_the_settings(lab: LabPage, panel: TritonPanel, settings: Settings) -> None:
-    lab.open_cells(LOAD, HALVE, TRACE, TRACE)
-    panel.show()
-    for cell in range(4):
-        lab.run(cell)
+    panel.open(HALVE, TRACE, TRACE)
     panel.wait_for_mark(1, "ready")
     status = lab.page.locator(".jp-TritonStatus")
     trace = panel.section("Trace")

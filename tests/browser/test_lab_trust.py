@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.support.lab_page import LabPage
 from tests.support.triton_panel import TritonPanel, model_cell
 
-LOAD = "%load_ext workbench"
 LOAD_COMMAND = "triton-workbench:load"
 NEGATE = model_cell("negate", "y = -x")
-
-
-@pytest.fixture
-def panel(lab: LabPage) -> TritonPanel:
-    return TritonPanel(lab)
 
 
 def is_enabled(lab: LabPage, command: str, **arguments: str) -> bool:
@@ -43,10 +36,7 @@ def test_the_extension_is_not_loaded_for_a_notebook_without_trust(lab: LabPage, 
 
 
 def test_one_cell_without_trust_keeps_actions_off(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, NEGATE, "value = 'never run, and without outputs'", trusted=False)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(NEGATE, "value = 'never run, and without outputs'", run=1, trusted=False)
     panel.wait_for_state("negate", "ready")  # it is shown
     assert not is_enabled(lab, "triton-workbench:reload", model="negate")
     lab.command("triton-workbench:reload", model="negate")  # as a program may, past its being off
@@ -59,10 +49,7 @@ def test_one_cell_without_trust_keeps_actions_off(lab: LabPage, panel: TritonPan
 
 
 def test_what_the_user_wrote_or_ran_is_trusted(lab: LabPage, panel: TritonPanel) -> None:
-    lab.open_cells(LOAD, NEGATE + "# mine", trusted=False)
-    panel.show()
-    lab.run(0)
-    lab.run(1)
+    panel.open(NEGATE + "# mine", trusted=False)
     lab.command("notebook:insert-cell-below")
     panel.wait_for_state("negate", "ready")
     lab.wait(lambda: is_enabled(lab, "triton-workbench:reload", model="negate"), "actions to be on")

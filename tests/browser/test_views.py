@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 from playwright.sync_api import Locator, expect
 
-from tests.support.accessibility import violations
-from tests.support.lab_page import PATIENCE_S, LabPage
+from tests.support.accessibility import check_themes
+from tests.support.lab_page import LabPage
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-THEMES = ("JupyterLab Dark", "JupyterLab Dark High Contrast", "JupyterLab Light")
 MODEL = """%%triton model pixels --in X:FP32[-1] --out IMAGE:FP32[-1,-1,3] --out SUM:FP32[1]
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -30,7 +26,6 @@ class TritonPythonModel:
             tensors = [pb_utils.Tensor("IMAGE", image), pb_utils.Tensor("SUM", x.sum(keepdims=True))]
             out.append(pb_utils.InferenceResponse(tensors))
         return out"""
-MILLISECONDS = PATIENCE_S * 1000
 
 
 def opened(lab: LabPage, name: str, *cells: str) -> Locator:
@@ -52,36 +47,6 @@ def add_cell(lab: LabPage, source: str) -> None:
     )
 
 
-def keep(lab: LabPage, name: str, view: Locator) -> None:
-    """Store a picture; the one in the documentation too, if there is none yet."""
-    picture = lab.screenshot(name, view)
-    if not (IMAGES / picture.name).exists():
-        IMAGES.mkdir(exist_ok=True)
-        shutil.copy(picture, IMAGES / picture.name)
-
-
-def check_themes(lab: LabPage, name: str, view: Locator) -> None:
-    """Text stands out from what is behind it, in every theme, and nothing is hidden from some people."""
-    for theme in THEMES:
-        lab.theme(theme)
-        text = view.evaluate("each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]")
-        assert contrast(*text) >= 4.5, (theme, text)
-        assert violations(view) == [], theme
-        lab.screenshot(f"{name}-{theme.split(' ', 1)[1].lower().replace(' ', '-')}", view)
-
-
-def contrast(one: str, other: str) -> float:
-    """The ratio that WCAG asks to be 4.5 or more."""
-
-    def luminance(colour: str) -> float:
-        parts = [float(each) / 255 for each in re.findall(r"[\d.]+", colour)[:3]]
-        linear = [each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_models_view_follows_the_session_and_acts_while_a_cell_runs(lab: LabPage) -> None:
     view = opened(
         lab,
@@ -92,7 +57,7 @@ def test_models_view_follows_the_session_and_acts_while_a_cell_runs(lab: LabPage
     expect(view.locator("strong").first).to_have_text("Models: 1 of 1 ready")
     row = view.get_by_role("row", name=re.compile("pixels"))
     expect(row).to_contain_text("✓ READY")
-    keep(lab, "models_view", view)
+    lab.screenshot("models_view", view)
 
     # While a cell runs, its requests are counted and a button is served.
     add_cell(
@@ -102,20 +67,20 @@ def test_models_view_follows_the_session_and_acts_while_a_cell_runs(lab: LabPage
         "while model.config.name in workbench.current().models: time.sleep(0.05)",
     )
     lab.start(4)
-    expect(row).to_contain_text("5", timeout=MILLISECONDS)
+    expect(row).to_contain_text("5")
     view.get_by_role("button", name="Replay pixels").click()
     message = view.get_by_role("status")
-    expect(message).to_contain_text("Replay pixels: 5 requests, 5 equal", timeout=MILLISECONDS)
+    expect(message).to_contain_text("Replay pixels: 5 requests, 5 equal")
 
     # By keyboard, and the one that takes something away asks again.
     view.get_by_role("button", name="Reload pixels").focus()
     lab.page.keyboard.press("Enter")
-    expect(message).to_contain_text("Model pixels  READY", timeout=MILLISECONDS)
+    expect(message).to_contain_text("Model pixels  READY")
     expect(view.get_by_role("button", name="Reload pixels")).to_be_focused()
     check_themes(lab, "models_view", view)
     view.get_by_role("button", name="Unload pixels").click()
     view.get_by_role("button", name="Really unload pixels").click()
-    expect(message).to_have_text("pixels is unloaded", timeout=MILLISECONDS)
+    expect(message).to_have_text("pixels is unloaded")
     expect(view.locator("strong").first).to_have_text("Models: none")
     lab.wait_for_kernel()
 
@@ -128,14 +93,14 @@ def test_log_view_follows_and_is_filtered(lab: LabPage) -> None:
         "lines = %triton logs\nlines.view()",
     )
     lines = view.locator(".jp-TritonLog-line")
-    expect(lines.filter(has_text="request of 1 values")).to_have_count(3, timeout=MILLISECONDS)
+    expect(lines.filter(has_text="request of 1 values")).to_have_count(3)
     add_cell(lab, "%triton infer pixels X=[-1]")
     assert lab.run(4)[0]["ename"] == "ModelExecutionError"
     warning = lines.filter(has_text="a negative value")
-    expect(warning).to_have_count(1, timeout=MILLISECONDS)
+    expect(warning).to_have_count(1)
     expect(warning).to_contain_text("WARNING")
     expect(warning.get_by_role("button", name="Line 11")).to_be_visible()
-    keep(lab, "log_view", view)
+    lab.screenshot("log_view", view)
 
     view.get_by_label("Level").select_option("warning")
     expect(lines.filter(has_text="request of")).to_have_count(0)
@@ -162,7 +127,7 @@ def test_bench_view_compares_with_the_run_before(lab: LabPage) -> None:
     counts = [int(str(each.get_attribute("aria-label")).split(" ", 1)[0]) for each in bars.all()]
     assert sum(counts) == 60
     expect(view.get_by_role("columnheader", name="change")).to_be_visible()
-    keep(lab, "bench_view", view)
+    lab.screenshot("bench_view", view)
 
     bars.first.focus()
     lab.page.keyboard.press("ArrowRight")
@@ -183,7 +148,7 @@ def test_infer_view_shows_figures_and_images(lab: LabPage) -> None:
     corner = canvas.evaluate("each => [...each.getContext('2d').getImageData(23, 23, 1, 1).data]")
     assert corner == [255, 0, 0, 255]
     expect(view.locator("details", has_text="SUM")).to_contain_text("[6.]")
-    keep(lab, "infer_view", view)
+    lab.screenshot("infer_view", view)
 
     image.locator("summary").focus()
     lab.page.keyboard.press("Enter")

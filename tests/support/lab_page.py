@@ -21,7 +21,9 @@ from tests.support.lab_server import LabServer
 PATIENCE_S = 90.0
 ARTIFACTS = Path(__file__).resolve().parents[2] / "build" / "artifacts"
 
-# The focused notebook's kernel is there, connected and idle.
+#: The focused notebook's kernel, in a script.
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+# It is there, connected and idle.
 _KERNEL_IS_IDLE = """async () => {
   const panel = window.jupyterapp?.shell.currentWidget;
   if (!panel?.sessionContext) return false;
@@ -137,11 +139,14 @@ class LabPage:
             .locator(".jp-Cell-outputArea")
         )
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the focused notebook's kernel runs a cell."""
+        return bool(self.page.evaluate(f"() => {KERNEL}.status === 'busy'"))
+
     def restart_kernel(self) -> None:
         """Restart the focused notebook's kernel and wait for it."""
-        self.page.evaluate(
-            "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
-        )
+        self.page.evaluate(f"() => {{ {KERNEL}.restart(); }}")
         self.wait(lambda: not self.page.evaluate(_KERNEL_IS_IDLE), "the kernel to go")
         self.wait_for_kernel()
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator
 
 from tests.support.lab_page import LabPage
 
+LOAD = "%load_ext workbench"
 _EDIT = """([index, text]) => {
   window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(text);
 }"""
@@ -51,6 +52,21 @@ class TritonPanel:
     def show(self) -> None:
         self.lab.command("triton-workbench:show-panel")
         self.node.wait_for()
+
+    def open(
+        self, *cells: str, run: int | None = None, name: str = "test.ipynb", trusted: bool = True
+    ) -> None:
+        """Show a new notebook beside the panel: its first cell, 0, loads the extension, `cells` follow.
+
+        Args:
+            cells: The others.
+            run: How many of the others are run after the first; all by default.
+            name, trusted: As for `LabPage.open_cells`.
+        """
+        self.lab.open_cells(LOAD, *cells, name=name, trusted=trusted)
+        self.show()
+        for index in range(1 + (len(cells) if run is None else run)):
+            self.lab.run(index)
 
     def section(self, name: str) -> Locator:
         """``Models``, ``Trace``, ``Shm``, ``Servers`` or ``Logs``, opened."""
