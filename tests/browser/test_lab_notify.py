@@ -21,12 +21,15 @@ try:
 except Exception:
     pass
 {UNTIL}"""
-# Each crash starts a new process, so the next one can be sent at once.
-AGAIN_AND_AGAIN = """for _ in range(4):
+# Each crash starts a new process, so the next one can be sent soon. Not at once: JupyterLab takes a while to
+# draw its first notification, and shows no change of it that comes before.
+AGAIN_AND_AGAIN = """import time
+for _ in range(4):
     try:
         r = %triton infer fragile X=[7]
     except Exception:
         pass
+    time.sleep(1)
 """
 LEAKS = f"import os, time\n{UNTIL}    r = %triton infer keeper X=[1,2]\n"
 UNCAUGHT = "%triton infer fragile X=[7]"
