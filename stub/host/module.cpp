@@ -202,13 +202,21 @@ void BindChannel(py::module_& module) {
       .def("close", &ChannelObject::Close)
       .def_property_readonly("region_name",
                              [](ChannelObject& self) { return self->link().options().region_name; })
-      .def_property_readonly("capacity", [](ChannelObject& self) { return self->link().pool()->Capacity(); })
+      .def_property_readonly("capacity",
+                             [](ChannelObject& self) {
+                               const py::gil_scoped_release release;  // as free_bytes
+                               return self->link().pool()->Capacity();
+                             })
       .def_property_readonly("peak_bytes", [](ChannelObject& self) { return self->link().pool()->Peak(); })
       .def_property_readonly("growths", [](ChannelObject& self) { return self->link().pool()->Growths(); })
       .def_property_readonly("held_blocks", [](ChannelObject& self) { return self->link().pool()->Held(); })
       .def_property_readonly("requests_sent",
                              [](ChannelObject& self) { return self->link().requests().Sent(); })
-      .def_property_readonly("free_bytes", [](ChannelObject& self) { return self->FreeBytes(); })
+      .def_property_readonly("free_bytes",
+                             [](ChannelObject& self) {
+                               const py::gil_scoped_release release;  // it waits for the region's lock
+                               return self->FreeBytes();
+                             })
       .def_property_readonly("open_requests",
                              [](ChannelObject& self) { return self->link().requests().size(); })
       .def_property_readonly("alive", [](ChannelObject& self) {

@@ -47,6 +47,14 @@ bool HasAmpleRoom(int fd, std::size_t size) {
   return fstatvfs(fd, &info) == 0 && static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize / 4 > size;
 }
 
+// Takes pages; gives 0 or an error number. posix_fallocate, not ftruncate: a full file system has to fail
+// here and not as SIGBUS at the first write.
+int Allocate(int fd, std::size_t from, std::size_t size) {
+  int error = EINTR;
+  while (error == EINTR) error = posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(size));
+  return error;
+}
+
 }  // namespace
 
 // Takes the pages from `from` to `to` of an object that is that long already.
@@ -63,11 +71,8 @@ class Region::Filling {
   void Run(int fd, std::size_t from, std::size_t to) {
     constexpr std::size_t kChunk = std::size_t{4} << 20;
     for (; from < to && !stop_; from += kChunk) {
-      const int error =
-          posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(std::min(kChunk, to - from)));
-      if (error == EINTR) {
-        from -= kChunk;
-      } else if (error != 0) {
+      const int error = Allocate(fd, from, std::min(kChunk, to - from));
+      if (error != 0) {
         error_ = error;
         return;
       }
@@ -96,10 +101,9 @@ Region Region::Create(const std::string& name, std::size_t size) {
 }
 
 void Region::Fill(std::size_t size) {
-  // posix_fallocate, not ftruncate: a full file system has to fail here and not as SIGBUS at the first write.
   constexpr std::size_t kAtOnce = std::size_t{1} << 20;
   const bool later = size > kAtOnce && HasAmpleRoom(fd_, size);
-  int error = posix_fallocate(fd_, 0, static_cast<off_t>(later ? kAtOnce : size));
+  int error = Allocate(fd_, 0, later ? kAtOnce : size);
   if (error == 0 && later && ftruncate(fd_, static_cast<off_t>(size)) != 0) error = errno;
   if (error != 0) ThrowExhausted(fd_, size, error);
   Reserve(size);
@@ -188,7 +192,7 @@ void Region::MapTo(std::size_t new_size) {
 
 void Region::Grow(std::size_t new_size) {
   if (RoundUp(new_size) > reserved_) ThrowExhausted(fd_, new_size, ENOMEM);
-  const int error = posix_fallocate(fd_, 0, static_cast<off_t>(new_size));
+  const int error = Allocate(fd_, 0, new_size);
   if (error != 0) ThrowExhausted(fd_, new_size, error);
   MapTo(new_size);
 }
