@@ -199,6 +199,10 @@ class BlsCall:
         """
     def send_response(self, response: Response, *, final: bool = True) -> None:
         """Same, passing on a response of another channel (one copy, region to region)."""
+    def pass_on(self, request: Request, timeout: float) -> bool:
+        """The request's next response as the final one of this call; False if it has none. Raises what
+        `Request.next_response` and `send_response` raise.
+        """
 
 def next_span() -> int:
     """A number that identifies a request, a batch or a call; unique in this process."""

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/lenient_text.hpp"
 #include "host/python_values.hpp"
 #include "protocol/error.hpp"
 
@@ -161,6 +162,15 @@ void Send(const Call& self, const py::iterable& outputs, const py::object& error
   self.call->Send(std::move(response), final);
 }
 
+bool PassOn(const Call& self, const Request& request, double timeout) {
+  std::optional<ResponseValue> response = NextValue(request, timeout);
+  if (!response) return false;
+  if (response->error) response->outputs.clear();
+  const py::gil_scoped_release release;
+  self.call->Send(std::move(*response), true);
+  return true;
+}
+
 }  // namespace
 
 PythonServices::PythonServices(py::object log, py::object bls, py::object metric, py::object control)
@@ -190,12 +200,7 @@ void PythonServices::Log(const LogValue& log) {
   const py::object handler = log_;
   if (!handler || handler.is_none()) return;
   try {
-    // A model may log anything; what is not UTF-8 must not make the line disappear.
-    const auto text = [](const std::string& bytes) {
-      return py::reinterpret_steal<py::object>(
-          PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
-    };
-    handler(static_cast<int>(log.level), text(log.file), log.line, text(log.message));
+    handler(static_cast<int>(log.level), LenientText(log.file), log.line, LenientText(log.message));
   } catch (py::error_already_set& error) {
     error.discard_as_unraisable("the log handler of a channel");
   } catch (const std::exception&) {  // a lost line ends no conversation
@@ -281,6 +286,7 @@ void BindServices(py::module_& module) {
       .def_property_readonly("cancelled", [](const Call& self) { return self.call->cancelled(); })
       .def("send", &Send, py::arg("outputs") = py::tuple(), py::kw_only(), py::arg("error") = py::none(),
            py::arg("parameters") = "", py::arg("final") = true)
+      .def("pass_on", &PassOn, py::arg("request"), py::arg("timeout"))
       .def(
           "send_response",
           [](const Call& self, const Response& response, bool final) {

@@ -89,18 +89,7 @@ py::tuple Shape(const TensorValue& tensor) {
 }
 
 std::shared_ptr<Response> NextResponse(const Request& request, std::optional<double> timeout) {
-  const Deadline deadline = timeout ? Deadline::AfterSeconds(*timeout) : Deadline::Never();
-  std::optional<ResponseValue> value;
-  try {
-    if (request.pending->HasNext()) {
-      value = request.pending->Next(deadline, {});
-    } else {
-      const py::gil_scoped_release release;
-      value = request.pending->Next(deadline, CheckSignals());
-    }
-  } catch (const TimedOut& error) {
-    RaiseTimeout(error.what());
-  }
+  auto value = NextValue(request, timeout);
   return value ? std::make_shared<Response>(std::move(*value)) : nullptr;
 }
 
@@ -126,6 +115,17 @@ std::shared_ptr<Request> MakeRequest(const py::iterable& inputs, std::vector<std
 }
 
 }  // namespace
+
+std::optional<ResponseValue> NextValue(const Request& request, std::optional<double> timeout) {
+  const Deadline deadline = timeout ? Deadline::AfterSeconds(*timeout) : Deadline::Never();
+  try {
+    if (request.pending->HasNext()) return request.pending->Next(deadline, {});
+    const py::gil_scoped_release release;
+    return request.pending->Next(deadline, CheckSignals());
+  } catch (const TimedOut& error) {
+    RaiseTimeout(error.what());
+  }
+}
 
 BufferView::BufferView(py::handle object) {
   // NumPy's own types that no buffer format describes still have plain memory: ask for nothing else.
@@ -228,7 +228,7 @@ const Interrupt& CheckSignals() {
   static const Interrupt check = [] {
     const py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (OnWait()) OnWait()();
+    if (const py::object hook = OnWait()) hook();  // which may replace itself
   };
   return check;
 }

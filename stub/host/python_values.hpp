@@ -58,6 +58,10 @@ struct Request {
   std::shared_ptr<Pending> pending;
 };
 
+// With the GIL, which is released while waiting. Nothing: there are no more. Raises TimeoutError, and what
+// the request failed with.
+std::optional<ResponseValue> NextValue(const Request& request, std::optional<double> timeout);
+
 void BindValues(pybind11::module_& module);
 
 // Waits call this now and then: Ctrl-C has to end them.

@@ -174,16 +174,14 @@ class BlsRouter:
         self, call: _host.BlsCall, request: _host.Request, target: Revision, pending: PendingCall
     ) -> None:
         """With the only response of a request that was executed."""
-        response = None
-        while response is None:
+        while True:
             try:
-                response = request.next_response(SLICE)
+                if call.pass_on(request, SLICE):
+                    return
             except TimeoutError:
                 pending.check()  # answered later, through a response sender
                 continue
-            if response is None:
-                raise _Refused(f"{_head(target.config.name)}the model sent no response")
-        self._pass_on(call, response, final=True)
+            raise _Refused(f"{_head(target.config.name)}the model sent no response")
 
     def _stream(self, call: _host.BlsCall, ticket: Ticket, target: Revision, pending: PendingCall) -> None:
         failures: SimpleQueue[BaseException] = SimpleQueue()
