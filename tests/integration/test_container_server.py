@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import IMAGE, Engine, write_engine
+from tests.support.engine import IMAGE, Engine, kill_a_kernel, write_engine
 from tests.support.models import write_model
 from tests.support.notebook import Notebook
 from tests.support.servers import revision, value
@@ -102,18 +102,7 @@ def test_an_engine_that_does_not_hand_the_signal_on(target: LocalTarget, engine:
 
 
 def test_a_kernel_that_is_killed(engine: Engine) -> None:
-    program = (
-        "from workbench.targets.local import *; import time\n"
-        f"target = LocalTarget(options=LocalOptions(image={IMAGE!r}))\n"
-        "print('up', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as kernel:
-        assert kernel.stdout is not None
-        try:
-            assert kernel.stdout.readline() == "up\n"
-            assert len(engine.containers()) == 1
-        finally:
-            kernel.kill()
+    kill_a_kernel(IMAGE, engine.containers)
     until(lambda: engine.containers() == [], "the container to be removed")
 
 

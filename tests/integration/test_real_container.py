@@ -8,15 +8,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.engine import kill_a_kernel
 from tests.support.models import write_model
 from tests.support.servers import revision, value
+from tests.support.waiting import until
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
 from workbench.server_errors import PushError, ServerUnreachable
@@ -59,10 +59,7 @@ def containers() -> list[str]:
 
 
 def none_is_left() -> None:
-    deadline = time.monotonic() + 60
-    while containers() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert containers() == []
+    until(lambda: containers() == [], "the container to be removed")
 
 
 @pytest.fixture
@@ -114,14 +111,5 @@ def test_the_engines_program_is_killed(target: LocalTarget) -> None:
 
 
 def test_a_kernel_that_is_killed() -> None:
-    program = (
-        "from workbench.targets.local import *; import time\n"
-        f"target = LocalTarget(options=LocalOptions(image={IMAGE!r}))\n"
-        "print('up', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as kernel:
-        assert kernel.stdout is not None
-        assert kernel.stdout.readline() == "up\n"
-        assert len(containers()) == 1
-        kernel.kill()
+    kill_a_kernel(IMAGE, containers)
     none_is_left()

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,3 +133,19 @@ def write_engine(folder: Path, install: ServerInstall, name: str = "docker") -> 
     for each in (program, server):
         each.chmod(0o700)
     return Engine(folder, state)
+
+
+def kill_a_kernel(image: str, containers: Callable[[], list[str]]) -> None:
+    """Start a server in a process of its own, and kill that once the server is up."""
+    program = (
+        "from workbench.targets.local import *; import time\n"
+        f"target = LocalTarget(options=LocalOptions(image={image!r}))\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as kernel:
+        assert kernel.stdout is not None
+        try:
+            assert kernel.stdout.readline() == "up\n"
+            assert len(containers()) == 1
+        finally:
+            kernel.kill()
