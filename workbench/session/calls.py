@@ -81,12 +81,16 @@ class PendingCall:
         """A free instance of the target; an error instead of a wait that nothing can end."""
         instance = self._target.try_take()
         end = None if timeout is None else time.monotonic() + timeout
-        while instance is None:
-            instance = self._target.take_within(SLICE)
-            if instance is None:
-                self.check()
-                if end is not None and time.monotonic() > end:
-                    raise InferTimeout(f"{self._target.config.name} did not get to the request in time")
+        place = self._target.place()
+        try:
+            while instance is None:
+                instance = self._target.take_within(SLICE, place)
+                if instance is None:
+                    self.check()
+                    if end is not None and time.monotonic() > end:
+                        raise InferTimeout(f"{self._target.config.name} did not get to the request in time")
+        finally:
+            place.leave()
         self.taken(instance)
         return instance
 

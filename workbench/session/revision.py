@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING
 
 from workbench import cancelling
@@ -19,6 +19,7 @@ from workbench.session import failures
 from workbench.session.inputs import InputEncoder
 from workbench.session.instance import Instance, StartPlan
 from workbench.session.queues import RequestQueue, check_queue, make_queue
+from workbench.session.turns import Place, Turns
 
 if TYPE_CHECKING:
     from workbench.errors import StubCrashedError
@@ -63,7 +64,7 @@ class Revision:
         self.entries = [plan.entry]
         self._lock = threading.Lock()
         self._awaited = 0
-        self._free: SimpleQueue[Instance | None] = SimpleQueue()
+        self._free: Turns[Instance | None] = Turns()
         self._holding = threading.Lock()  # of `all_held`
         self._holder: int | None = None  # the thread inside it
         self.instances: list[Instance] = _start_all(plan, plan.config.instances)
@@ -78,19 +79,26 @@ class Revision:
 
     # -- taking an instance --------------------------------------------------------------------------------
 
-    def take(self, timeout: float | None) -> Instance:
-        """A free instance, taken out of circulation until `give`.
+    def take(self, timeout: float | None, place: Place[Instance | None] | None = None) -> Instance:
+        """A free instance, taken out of circulation until `give`. Who came first is served first.
+
+        Args:
+            timeout: Seconds.
+            place: Of `place`; else one at the end of the line.
 
         Raises:
             Retired: this revision does not serve any more.
             InferTimeout: all instances stayed busy.
             StubCrashedError: the process was found dead.
         """
+        get = self._free.get if place is None else place.get
         if self._holder is not None:
             self._let_holder_go_first(timeout)
+            if self._holder == threading.get_ident():
+                get = self._free.get_ahead
         while True:
             try:
-                instance = cancelling.get(self._free, timeout)
+                instance = get(timeout)
             except Empty:
                 raise self._all_busy(timeout) from None
             if instance is None:
@@ -105,11 +113,11 @@ class Revision:
             return instance
 
     def try_take(self) -> Instance | None:
-        """A free instance if there is one now."""
+        """A free instance if there is one now that nobody waits for."""
         if self._holder not in (None, threading.get_ident()):
             return None
         try:
-            instance = self._free.get(False)
+            instance = self._free.get_now()
         except Empty:
             return None
         if instance is None or instance.lost or not instance.channel.alive:
@@ -120,10 +128,14 @@ class Revision:
             return None
         return instance
 
-    def take_within(self, seconds: float) -> Instance | None:
+    def place(self) -> Place[Instance | None]:
+        """A place among those who wait for an instance, for `take_within`; to be left in any case."""
+        return Place(self._free)
+
+    def take_within(self, seconds: float, place: Place[Instance | None]) -> Instance | None:
         """A free instance, or None if none became free in time. Raises as `take` does."""
         try:
-            return self.take(seconds)
+            return self.take(seconds, place)
         except InferTimeout:
             return None
 
@@ -270,7 +282,7 @@ class Revision:
         idle = []
         with suppress(KeyboardInterrupt, Empty):  # called off, or over time: the rest is killed
             while waiting:
-                instance = cancelling.get(self._free, max(end - time.monotonic(), 0.001))
+                instance = self._free.get_ahead(max(end - time.monotonic(), 0.001))
                 if instance is None:
                     break
                 waiting.discard(instance)
