@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from queue import Empty
 from unittest import mock
 
 import pytest
 
 from tests.support.waiting import until
+from workbench.session import turns as turns_module
 from workbench.session.turns import Place, Turns
+
+
+@pytest.fixture(autouse=True)
+def strict() -> Iterator[None]:
+    """The order is kept from the first moment."""
+    with mock.patch.object(turns_module, "_PATIENCE_S", 0.0):
+        yield
 
 
 class Comer(threading.Thread):
@@ -74,6 +83,17 @@ def test_nobody_overtakes_a_line_but_who_may() -> None:
     place.leave()
     place.leave()
     assert turns.get_now() == "b"
+
+
+def test_who_runs_already_may_overtake_who_came_just_now() -> None:
+    turns: Turns[str] = Turns()
+    place = Place(turns)
+    with mock.patch.object(turns_module, "_PATIENCE_S", 3600.0):
+        with pytest.raises(Empty):
+            place.get(0.0)
+        turns.put("a")
+        assert turns.get_now() == "a"
+    place.leave()
 
 
 def test_a_place_is_kept_however_often_the_wait_is_looked_at() -> None:

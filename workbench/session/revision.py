@@ -80,7 +80,7 @@ class Revision:
     # -- taking an instance --------------------------------------------------------------------------------
 
     def take(self, timeout: float | None, place: Place[Instance | None] | None = None) -> Instance:
-        """A free instance, taken out of circulation until `give`. Who came first is served first.
+        """A free instance, taken out of circulation until `give`. Who waits longest is next, but for moments.
 
         Args:
             timeout: Seconds.
@@ -113,7 +113,7 @@ class Revision:
             return instance
 
     def try_take(self) -> Instance | None:
-        """A free instance if there is one now that nobody waits for."""
+        """A free instance if there is one now that nobody has waited for for long."""
         if self._holder not in (None, threading.get_ident()):
             return None
         try:
