@@ -24,6 +24,8 @@ def panel(lab: LabPage, panel: TritonPanel, enough: Path) -> Iterator[TritonPane
     slow = lab.server.notebooks / "slow"
     panel.open(MODEL.replace("{slow}", str(slow)), INFER, BUSY, run=2)
     panel.wait_for_state("add", "ready")
+    # A busy page shows them late: then what the first cell sent would count as the test's.
+    lab.wait(lambda: requests(panel) == 10, "the ten requests to be shown")
     lab.page.evaluate(f"() => {{ {KERNEL}.commsOverSubshells = 'disabled'; }}")
     yield panel
     slow.unlink(missing_ok=True)
