@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,10 @@ def test_a_conversation_while_the_clock_jumps(injector: Injector, tmp_path: Path
     injector.jump_clock()
     kind = with_injector(harness.our_stub("24.10"), injector)
     work = task(kind, tmp_path, streamed=streamed)
-    code, _, said = host(work, injector.environment)  # which has two minutes, not an hour
+    start = time.monotonic()
+    code, _, said = host(work, injector.environment)
     assert code == 0, said
+    assert time.monotonic() - start < 20
     nothing_stays(work.region)
 
 
@@ -70,4 +73,4 @@ def test_a_timeout_while_the_clock_jumps(injector: Injector, tmp_path: Path) -> 
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert 1.4 < float(done.stdout) < 60
+    assert 1.4 < float(done.stdout) < 5

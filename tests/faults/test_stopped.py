@@ -79,7 +79,7 @@ def test_a_stub_that_stands_still_for_ever(
     with pytest.raises((_host.StubNotHealthy, _host.StubTimeout)) as caught:
         conversation.talk(kind, tmp_path, reached)
     assert injector.fired
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 25
     assert "test_0" in str(caught.value) or "lock of shared-memory region" in str(caught.value)
 
 

@@ -20,7 +20,7 @@ from workbench import _host
 EVERY_SHARE = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8) if "WORKBENCH_FAULTS" in os.environ else (0.0, 0.35, 0.8)
 SHARES = {"ours-24.10": EVERY_SHARE}
 REST = EVERY_SHARE if "WORKBENCH_FAULTS" in os.environ else (0.35,)
-_LIMIT_S = 25.0
+_LIMIT_S = 8.0
 
 _measured: dict[tuple[str, bool], dict[str, int]] = {}
 
