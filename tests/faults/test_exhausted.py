@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,16 +200,9 @@ with harness.start(harness.our_stub("24.10"), Path(sys.argv[1]), MODEL) as stub:
 
 def test_the_host_gets_no_thread_to_answer_with(tmp_path: Path) -> None:
     """What the model asked for fails, and nothing else. In its own process: ended threads leave stacks."""
-    done = subprocess.run(
-        [sys.executable, "-c", _NO_THREAD, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "the call was dropped without a final response" in done.stdout
-    assert "there is no thread to answer this" in done.stdout
+    said = harness.run_program(_NO_THREAD, tmp_path)
+    assert "the call was dropped without a final response" in said
+    assert "there is no thread to answer this" in said
 
 
 def test_a_model_uses_up_its_file_handles(plain_kind: StubKind, tmp_path: Path) -> None:

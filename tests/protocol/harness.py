@@ -141,6 +141,20 @@ class Instance:
         return self.process.wait(ANSWER_TIMEOUT)
 
 
+def run_program(code: str, *arguments: object, environment: Mapping[str, str] | None = None) -> str:
+    """Run Python code in a process of its own, which has to end with 0; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def tensor(name: str, array: np.ndarray) -> _host.TensorTuple:
     """An input or output as the channel takes it."""
     if array.dtype.kind in "OS":

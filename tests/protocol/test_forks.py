@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +55,7 @@ channel.close()
 
 def test_a_forked_child_ends_without_a_trace(tmp_path: Path) -> None:
     """It ends as programs do, with what is registered for that and the objects it inherited."""
-    done = subprocess.run(
-        [sys.executable, "-c", _FORKS, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
+    harness.run_program(_FORKS, tmp_path)
 
 
 WORKER = """
