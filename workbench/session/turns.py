@@ -44,6 +44,8 @@ class Turns(Generic[_T]):
 
     def _has_order(self) -> bool:
         # Where all are served quickly the line ends again, though as many ask as before.
+        if not self._line:
+            return False
         with suppress(IndexError):  # it may end just now
             return time.monotonic() - self._line[0].since > _PATIENCE_S
         return False
@@ -54,7 +56,7 @@ class Turns(Generic[_T]):
 
     def get(self, timeout: float | None) -> _T:
         """From the end of the line. Raises Empty after `timeout` seconds."""
-        if not self._line or not self._has_order():
+        if not self._has_order():
             try:
                 return self._at_once(timeout)
             except Empty:
