@@ -165,7 +165,10 @@ void Send(const Call& self, const py::iterable& outputs, const py::object& error
 bool PassOn(const Call& self, const Request& request, double timeout) {
   std::optional<ResponseValue> response = NextValue(request, timeout);
   if (!response) return false;
-  if (response->error) response->outputs.clear();
+  if (response->error) {  // nothing else is passed on with it, as in a stream
+    response->outputs.clear();
+    response->parameters.clear();
+  }
   const py::gil_scoped_release release;
   self.call->Send(std::move(*response), true);
   return true;
