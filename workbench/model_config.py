@@ -17,8 +17,9 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from workbench import config_checks, datatypes
 from workbench.errors import ModelConfigError
+from workbench.signature import apply_signature
 from workbench.suggest import did_you_mean
-from workbench.tensor_spec import TensorSpec, parse_spec
+from workbench.tensor_spec import TensorSpec
 
 __all__ = ["InstanceSpec", "ModelConfig"]
 
@@ -107,32 +108,34 @@ class ModelConfig:
             gpu_inputs: Leave inputs in GPU memory (``FORCE_CPU_ONLY_INPUT_TENSORS`` = ``no``).
             parameters: Model parameters, strings.
         """
-        message = pb.ModelConfig(name=name, backend="python", max_batch_size=max_batch_size)
-        for text in inputs:
-            spec = parse_spec(text)
-            message.input.add(
-                name=spec.name, data_type=spec.datatype.config, dims=spec.dims, optional=spec.optional
-            )
-        for text in outputs:
-            spec = parse_spec(text, output=True)
-            message.output.add(name=spec.name, data_type=spec.datatype.config, dims=spec.dims)
-        if instances < 1:
-            raise ModelConfigError(f"{name}: a model needs at least 1 instance, got {instances}")
-        match = re.fullmatch(r"cpu|gpu(?::(\d+))?", device)
-        if match is None:
-            raise ModelConfigError(f"unknown device {device!r}", hint="write cpu, gpu or gpu:0")
-        if device != "cpu":
-            message.instance_group.add(count=instances, kind="KIND_GPU", gpus=[int(match[1] or 0)])
-        elif instances > 1:
-            message.instance_group.add(count=instances, kind="KIND_CPU")
-        if decoupled:
-            message.model_transaction_policy.decoupled = True
-        given = dict(parameters or {})
-        if gpu_inputs:
-            given.setdefault("FORCE_CPU_ONLY_INPUT_TENSORS", "no")
-        for key, value in given.items():
-            message.parameters[key].string_value = str(value)
+        message = pb.ModelConfig(name=name, backend="python")
+        usual = instances == 1 and device == "cpu"  # of which a configuration need not speak
+        apply_signature(
+            message,
+            inputs=inputs,
+            outputs=outputs,
+            max_batch_size=max_batch_size,
+            instances=None if usual else instances,
+            device=None if usual else device,
+            decoupled=decoupled or None,
+            gpu_inputs=gpu_inputs or None,
+            parameters=parameters,
+        )
         return cls(message)
+
+    def with_signature(self, **options: Any) -> ModelConfig:
+        """The same with what is given changed, and nothing else.
+
+        Args:
+            **options: As of `from_specs`. Inputs that are given are all there are, and outputs too.
+
+        Raises:
+            ModelConfigError: something given is wrong, or the change is to one of several instance groups.
+        """
+        message = pb.ModelConfig()
+        message.CopyFrom(self._pb)
+        apply_signature(message, **options)
+        return ModelConfig(message)
 
     def completed_by(self, auto_completed: str) -> ModelConfig:
         """The configuration an ``auto_complete_config`` returned, as JSON, in place of this one.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.support.gate import Gate
 from tests.support.live import ECHO, define, source
 from tests.support.waiting import until
+from workbench.errors import ModelConfigError
+from workbench.model_config import ModelConfig
 from workbench.targets.live import LiveTarget
 
 
@@ -108,3 +112,25 @@ def test_settings_can_be_changed_by_a_reload(live: LiveTarget) -> None:
     assert model.infer(X=[1, 2])["Y"].tolist() == [1, 2]  # the signature is what it was
     model.reload()
     assert model.shm().capacity == 2 << 20
+
+
+def test_a_signature_is_changed_in_part(live: LiveTarget) -> None:
+    model = define(live, ECHO)
+    assert [each.name for each in model.reload(instances=2).config.instances] == ["m_0_0", "m_0_1"]
+    assert model.infer(X=[1, 2])["Y"].tolist() == [1, 2]
+    with pytest.raises(ModelConfigError, match="at least 1 instance"):
+        model.reload(instances=0)
+    assert len(model.config.instances) == 2
+
+
+def test_the_signature_of_a_folder_is_changed_in_part(live: LiveTarget, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.py").write_text(source(ECHO))
+    text = ModelConfig.from_specs("m", ["X:FP32[2]"], ["Y:FP32[2]"], parameters={"k": "v"}).to_text()
+    (folder / "config.pbtxt").write_text(text)
+    model = live.define("m", folder)
+    changed = model.reload(instances=2).config
+    assert len(changed.instances) == 2
+    assert changed.parameters == {"k": "v"}
+    assert model.infer(X=[1, 2])["Y"].tolist() == [1, 2]

@@ -26,6 +26,7 @@ FLOORS = [
         "model_config",
         "model_source",
         "preview",
+        "signature",
         "suggest",
         "tensor_spec",
         "text_files",

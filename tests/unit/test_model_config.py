@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,31 @@ def test_text_and_json_bring_back_the_same_configuration() -> None:
     assert ModelConfig.from_json(config.to_json()) == config
     assert config.completed_by(config.to_json()) == config
     assert config.parameters == {"FORCE_CPU_ONLY_INPUT_TENSORS": "no", "k": "v"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"instances": 3},
+        {"device": "gpu:1"},
+        {"instances": 2, "decoupled": True},
+        {"max_batch_size": 4},
+        {"gpu_inputs": True, "parameters": {"k": "v"}},
+        {"inputs": ["A:INT32[2]", "C?:FP32[1]"]},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_a_change_leaves_the_rest(changes: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"inputs": ["A:FP32[4]"], "outputs": ["B:FP32[1]"]}
+    changed = ModelConfig.from_specs("m", **given).with_signature(**changes)
+    assert changed == ModelConfig.from_specs("m", **{**given, **changes})
+
+
+def test_a_change_of_one_of_several_instance_groups_is_refused() -> None:
+    two = ModelConfig.from_text("instance_group [{ count: 2 kind: KIND_CPU }, { kind: KIND_CPU }]", name="m")
+    with pytest.raises(ModelConfigError, match="m has 2 instance groups"):
+        two.with_signature(instances=3)
+    assert two.with_signature(decoupled=True).instances == two.instances
 
 
 def test_instances_are_named_as_on_a_server() -> None:

@@ -109,7 +109,8 @@ class LiveTarget:
 
     def reload(self, name: str, source: Any = None, *, patch: bool = False, **options: Any) -> Model:
         """Load a known model again, from another source if one is given; its configuration and settings stay
-        unless they are given. ``patch`` and other options: see `define`; of a signature all of it is given.
+        unless they are given. ``patch`` and other options: see `define`. Inputs that are given are all there
+        are, and outputs too.
         """
         known = self._known.get(name)
         if known is None:
@@ -121,14 +122,14 @@ class LiveTarget:
         if "backend_config" in options:
             known = replace(known, backend_config=dict(options.pop("backend_config") or {}))
         if options:
-            config = given_config(
-                name,
-                self.configs.get(name),
-                options.pop("inputs", ()),
-                options.pop("outputs", ()),
-                options.pop("config", None),
-                options,
-            )
+            config = options.pop("config", None)
+            serving = self.workbench.hosts[name].current if name in self.workbench.hosts else None
+            before = known.config or (serving.config if serving is not None else None)
+            if config is None and before is not None:
+                config = before.with_signature(**options)
+            else:
+                inputs, outputs = options.pop("inputs", ()), options.pop("outputs", ())
+                config = given_config(name, None, inputs, outputs, config, options)
             known = replace(known, config=config)
         if patch:
             return self._patch(name, known)
