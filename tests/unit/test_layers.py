@@ -16,6 +16,7 @@ FLOORS = [
     # values and texts for everything above
     [
         "cache",
+        "at_exit",
         "cancelling",
         "changes",
         "config_checks",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 import uuid
 from typing import Any
 
 from workbench import api
+from workbench.at_exit import at_exit
 from workbench.lab.channel import Channel
 from workbench.lab.link import Link
 
@@ -25,7 +25,7 @@ class Door:
         self.session = uuid.uuid4().hex
         self._links: list[Link] = []
         self._lock = threading.Lock()
-        atexit.register(self.close)
+        self._stay = at_exit(self.close)
 
     def opened(self, comm: Any, message: dict[str, Any]) -> None:
         """A front end has opened a comm. Called by the kernel."""
@@ -44,7 +44,7 @@ class Door:
 
     def close(self) -> None:
         """End every link."""
-        atexit.unregister(self.close)
+        self._stay()
         with self._lock:
             links, self._links = self._links, []
         for each in links:

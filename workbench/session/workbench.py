@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from workbench import _host
+from workbench.at_exit import at_exit
 from workbench.cancelling import shielded
 from workbench.changes import Changes
 from workbench.errors import ModelNotFound, WorkbenchError, WorkbenchUsageError
@@ -385,7 +385,9 @@ def with_release(settings: Settings, launcher: Launcher) -> Settings:
 _open: weakref.WeakSet[Workbench] = weakref.WeakSet()
 
 
-@atexit.register
 def _close_all() -> None:
     for each in list(_open):
         each.close()
+
+
+at_exit(_close_all)

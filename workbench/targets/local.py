@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -97,8 +98,8 @@ class LocalTarget(ServerTarget):
             raise WorkbenchUsageError(
                 f"{repository.name} is no folder", hint="a model repository is a folder of model folders"
             )
-        self._folder = tempfile.TemporaryDirectory(prefix="wb-local-")
-        folder = Path(self._folder.name)
+        self._folder = Path(tempfile.mkdtemp(prefix="wb-local-"))
+        folder = self._folder
         # What a server in a container sends does not reach this process's loopback.
         self._tracing = ServerTracing() if container is None else None
         #: Why models of the repository are not loaded, by name.
@@ -131,7 +132,7 @@ class LocalTarget(ServerTarget):
         except BaseException:
             if self._tracing:
                 self._tracing.close()
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise
         http, grpc = self._clients()
         super().__init__(name, http, streams=grpc)
@@ -256,7 +257,7 @@ class LocalTarget(ServerTarget):
         self.process.stop()
         if self._tracing:
             self._tracing.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def __repr__(self) -> str:
         release = f"Triton {self.release}" if self.release else "Triton"

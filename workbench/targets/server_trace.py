@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ class ServerTracing:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="wb-trace-")
+        self._folder = Path(tempfile.mkdtemp(prefix="wb-trace-"))
         self._collector = SpanCollector()
         self._read: dict[Path, int] = {}  # how far each stub's file was read
 
@@ -52,11 +53,11 @@ class ServerTracing:
     @property
     def environment(self) -> dict[str, str]:
         """For the server, whose stubs inherit it."""
-        return {"TRITON_WORKBENCH_TRACE": self._folder.name}
+        return {"TRITON_WORKBENCH_TRACE": str(self._folder)}
 
     def close(self) -> None:
         self._collector.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def trace(
         self,
@@ -119,7 +120,7 @@ class ServerTracing:
 
     def _records(self, trace: str) -> list[Record]:
         found = []
-        for path in sorted(Path(self._folder.name).glob("*.jsonl")):
+        for path in sorted(self._folder.glob("*.jsonl")):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:

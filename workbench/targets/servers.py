@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from workbench.at_exit import at_exit
 from workbench.changes import Changes
 from workbench.errors import WorkbenchUsageError
 from workbench.suggest import did_you_mean
@@ -159,7 +159,6 @@ def states() -> dict[str, str]:
     return {name: each.state for name, each in known}
 
 
-@atexit.register
 def close_all() -> None:
     """Forget every server, and end those started here."""
     with _lock:
@@ -169,6 +168,9 @@ def close_all() -> None:
         if isinstance(each, LocalTarget):
             each.close()
         changes.emit(each.name)
+
+
+at_exit(close_all)
 
 
 _T = TypeVar("_T", bound=ServerTarget)
