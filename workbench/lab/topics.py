@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,7 +49,7 @@ class ModelsTopic(Topic):
     def __init__(self, workbench: Workbench) -> None:
         self._workbench = workbench
         self._told: dict[str, dict[str, Any]] | None = None
-        self._errors: list[tuple[str, WorkbenchError]] = []
+        self._errors: deque[tuple[str, WorkbenchError]] = deque(maxlen=self._ERRORS)
         self._end: Callable[[], None] = lambda: None
 
     def open(self, changed: Callable[[], None]) -> None:
@@ -56,7 +57,7 @@ class ModelsTopic(Topic):
 
         def listen(name: str, error: WorkbenchError | None) -> None:
             if error is not None:
-                self._errors = [*self._errors[1 - self._ERRORS :], (name, error)]
+                self._errors.append((name, error))
             changed()
 
         self._end = self._workbench.changes.subscribe(listen)
@@ -65,7 +66,8 @@ class ModelsTopic(Topic):
         self._end()
 
     def news(self) -> Iterable[Message]:
-        errors, self._errors = self._errors, []
+        # Not all at once: one that comes meanwhile would be dropped.
+        errors = [self._errors.popleft() for _ in range(len(self._errors))]
         before, now = self._told, {each["name"]: each for each in models_data(self._workbench)}
         self._told = now
         if before is None or before.keys() != now.keys():
