@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,8 +175,21 @@ def test_datatypes(server: ServerProcess, scheme: str) -> None:
     target.unload("m")
 
 
-def three_responses(name: str) -> ModelEntry:
-    """A decoupled model."""
+ENDS = "sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+FAILS = """\
+error = pb_utils.InferenceResponse(error=pb_utils.TritonError("no more"))
+sender.send(error, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+GOES_ON = f"""\
+sender.send(pb_utils.InferenceResponse(error=pb_utils.TritonError("no more")))
+while not r.is_cancelled():
+    time.sleep(0.1)
+{ENDS}
+"""
+
+
+def three_responses(name: str, end: str = ENDS) -> ModelEntry:
+    """A decoupled model: its responses, and then `end`."""
     text = (
         HEAD
         + """
@@ -185,8 +199,8 @@ class TritonPythonModel:
             sender = r.get_response_sender()
             for n in range(3):
                 sender.send(pb_utils.InferenceResponse([pb_utils.Tensor("Y", np.array([n], np.float32))]))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
+        + textwrap.indent(end, 12 * " ")
     )
     config = ModelConfig.from_specs(name, ["X:FP32[1]"], ["Y:FP32[1]"], decoupled=True)
     return loose_entry(name, ModelSource(text), config)
@@ -211,6 +225,29 @@ def test_models_that_streamed_go_when_they_are_unloaded(server: ServerProcess) -
         assert len(list(target.stream(name, {"X": [0]}))) == 3
         target.unload(name)
     wait_until_unloaded(server)
+
+
+def test_models_whose_streams_failed_go_when_they_are_unloaded(server: ServerProcess) -> None:
+    """The same: an error is the last response, and to leave the stream then must not cancel it."""
+    target = ServerTarget("staging", ServerClient(f"grpc://{server.grpc_address}"))
+    for number in range(6):
+        name = f"failed_{number}"
+        target.push(three_responses(name, FAILS))
+        for _ in range(5):
+            with pytest.raises(ModelExecutionError, match="no more"):
+                list(target.stream(name, {"X": [0]}))
+        target.unload(name)
+    wait_until_unloaded(server)
+
+
+def test_a_model_that_goes_on_after_an_error_is_cancelled(server: ServerProcess) -> None:
+    target = ServerTarget("staging", ServerClient(f"grpc://{server.grpc_address}"))
+    target.push(three_responses("endless", GOES_ON))
+    with pytest.raises(ModelExecutionError, match="no more"):
+        list(target.stream("endless", {"X": [0]}))
+    with pytest.raises(ModelExecutionError, match="no more"):  # it is free again
+        list(target.stream("endless", {"X": [0]}))
+    target.unload("endless")
 
 
 def test_a_protected_server_asks(server: ServerProcess) -> None:

@@ -13,12 +13,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
-from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.server_errors import ServerModeError, ServerUnreachable
+from workbench.targets.server_stream import responses
 from workbench.targets.tls import Tls, tls_problem
 
 __all__ = ["TOO_LATE", "ServerClient", "ServerRefused"]
@@ -248,34 +248,23 @@ class ServerClient:
             raise WorkbenchUsageError(
                 "responses one by one need gRPC", hint="%triton connect grpc://HOST:8001 --as NAME"
             )
+        from tritonclient.utils import InferenceServerException
+
         timeout = options.pop("seconds", None) or self._timeout
-        answers: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+        headers = {**self.headers(), **options.pop("headers", {})}
         with self._client(timeout) as client:
-            client.start_stream(
-                callback=lambda result, error: answers.put((result, error)),
-                headers={**self.headers(), **options.pop("headers", {})},
-            )
-            complete = False
-            try:
+
+            def send() -> None:
                 client.async_stream_infer(
                     name, self._inputs(inputs), enable_empty_final_response=True, **options
                 )
-                while True:
-                    try:
-                        result, error = answers.get(timeout=timeout)
-                    except Empty:
-                        raise self._too_late() from None
-                    if error is not None:
-                        raise self._translated(error)
-                    complete = result.get_response().parameters["triton_final_response"].bool_param
-                    if result.get_response().outputs or not complete:
-                        yield result
-                    if complete:
-                        return
-            finally:
-                # A server that is told to cancel what it has just completed may keep the model's processes
-                # for ever, unloaded or not.
-                client.stop_stream(cancel_requests=not complete)
+
+            try:
+                yield from responses(client, headers, send, timeout)
+            except TimeoutError:
+                raise self._too_late() from None
+            except InferenceServerException as error:
+                raise self._translated(error) from None
 
     @contextmanager
     def kept(self, timeout: float | None = None) -> Iterator[None]:
