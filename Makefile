@@ -19,7 +19,8 @@ NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/d
 LAB     := $(shell find labextension/src labextension/style labextension/schema labextension/*.json -type f \
              -not -path '*/__tests__/*' 2>/dev/null) labextension/build.py
 # A file of tests stays with one worker, so that servers are shared as if there were one.
-WORKERS ?= auto
+# One more than processors: half of the time a test waits for a server, a browser or a clock.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 SUITES  := -n $(WORKERS) --dist loadfile tests
 
 .PHONY: help build demo lab test server browser docs lint format bench soak slow package clean
