@@ -19,6 +19,7 @@ std::shared_ptr<BlsCall> BlsCall::Take(std::shared_ptr<Link> link, Envelope requ
   if (!request.has_reply_slot())
     throw RegionBroken("a call to another model came without a place for its answer");
   std::shared_ptr<BlsCall> call(new BlsCall(std::move(link), std::move(request)));
+  call->link_->CallBegins();
   // Whose stub leaves notes says which line of the model asks.
   const Handle handle = call->message_.handle();
   if (const auto note = ReadNote(*reinterpret_cast<const wire::Ownership*>(
@@ -98,6 +99,7 @@ void BlsCall::SendNow(ResponseValue response, bool final) {
   Parcel parcel;
   const Handle handle = WriteResponse(link_->pool(), link_->release(), response, &parcel.refs);
   TellReply(response);  // before its model can go on
+  if (final && !std::exchange(ended_, true)) link_->CallEnds();
   if (first_sent_) {
     SendNext(handle, std::move(parcel));
   } else {

@@ -59,6 +59,7 @@ class BlsCall : public std::enable_shared_from_this<BlsCall> {
   std::mutex mutex_;  // responses leave in the order they are given
   bool first_sent_ = false;
   bool final_sent_ = false;
+  bool ended_ = false;  // and its link knows
 };
 
 }  // namespace wb

@@ -66,6 +66,15 @@ class Link {
   std::shared_ptr<BlsCall> FindCall(std::uint64_t id);
   void ForgetCall(std::uint64_t id);
 
+  // By whoever reads the calls, for each; the end is told before its model can go on.
+  void CallBegins() { ++open_calls_; }
+  void CallEnds() {
+    if (stub_to_parent_.Depth() > 0) disturbed_ = true;
+    --open_calls_;
+  }
+  // Whether no call is under way, and nothing else came during those since this was asked last.
+  bool CallsAreAlone() { return open_calls_ == 0 && !disturbed_.exchange(false); }
+
   // The conversation is over; the first reason stays. Open requests fail with it.
   void Fail(Fault::Kind kind, const std::string& text);
   void FailNotHealthy() { Fail(Fault::Kind::kNotHealthy, NotHealthyText()); }
@@ -124,6 +133,8 @@ class Link {
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   std::optional<Fault> fault_;
+  std::atomic<int> open_calls_{0};
+  std::atomic<bool> disturbed_{false};
   std::uint64_t next_call_ = 1;
   std::unordered_map<std::uint64_t, std::weak_ptr<BlsCall>> calls_;
 };

@@ -1,6 +1,7 @@
 #include "host/service_loop.hpp"
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "protocol/error.hpp"
@@ -13,6 +14,8 @@ constexpr auto kIdleSlice = std::chrono::milliseconds(500);  // only for what no
 constexpr auto kSweepSlice = std::chrono::milliseconds(5);
 constexpr auto kSettlePatience = std::chrono::milliseconds(100);
 constexpr auto kSettleStep = std::chrono::microseconds(100);
+// A model that made so many calls one after the other, and sent nothing meanwhile, will do so again.
+constexpr int kCallsAlone = 8;
 
 }  // namespace
 
@@ -27,7 +30,7 @@ void ServiceLoop::Start() {
   serving_ = relays ? 2 : 1;
   const std::lock_guard lock(threads_mutex_);
   threads_.emplace_back([self = shared_from_this()] { self->Watch(); });
-  threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->stub_to_parent(), false); });
+  threads_.emplace_back([self = shared_from_this()] { self->ServeInTurns(Relief::Seat::kFirst); });
   if (relays) {
     threads_.emplace_back([self = shared_from_this()] { self->Serve(&self->link_->parent_mq(), true); });
   }
@@ -58,11 +61,38 @@ void ServiceLoop::Watch() {
   relay_changed_.notify_all();
 }
 
-void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
+void ServiceLoop::ServeInTurns(Relief::Seat seat) {
+  bool reads = seat == Relief::Seat::kFirst;
+  while ((reads || relief_.StandBy(seat)) && Serve(&link_->stub_to_parent(), false, seat)) reads = false;
+}
+
+// From the first call on that could be a quick one: most models make none.
+void ServiceLoop::AddSecondReader() {
+  const std::lock_guard lock(threads_mutex_);
+  if (link_->closing()) return;
+  has_second_reader_ = true;
+  try {
+    threads_.emplace_back([self = shared_from_this()] { self->ServeInTurns(Relief::Seat::kSecond); });
+  } catch (const std::system_error&) {  // no thread to be had: the first goes on alone
+  }
+}
+
+// The way through the pool costs a call a third of its time. But what else the model sends has to wait while
+// the reader works, so it must be a model that sends nothing else.
+bool ServiceLoop::IsQuickCall(const Incoming& message) {
+  if (!IsCall(message.command)) return false;
+  calls_alone_ = link_->CallsAreAlone() ? calls_alone_ + 1 : 0;
+  if (calls_alone_ < kCallsAlone || message.command != Command::kInferExecRequest) return false;
+  if (!has_second_reader_) AddSecondReader();
+  return link_->stub_to_parent().Depth() == 0 && relief_.Begin();
+}
+
+bool ServiceLoop::Serve(Queue* queue, bool is_conversation, Relief::Seat seat) {
   // The first message on parent_mq only says that the process runs; its command was never written.
   bool is_first = is_conversation;
   Spin spin;
   bool called = false;  // a model waits for another model's answer: the next message is not near
+  bool relieved = false;
   Run([&] {
     while (!link_->closing()) {
       const bool sweeps = !is_conversation && !link_->retained().empty();
@@ -79,6 +109,13 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
         continue;
       }
       const Incoming message(link_.get(), *handle);
+      if (!is_conversation && IsQuickCall(message)) {
+        Run(TakeBlsCall(message.handle));
+        called = false;
+        relieved = !relief_.End(seat);
+        if (relieved) return;
+        continue;
+      }
       called = IsCall(message.command);
       if (is_conversation && !IsService(message.command)) {
         Relay(*handle);
@@ -87,8 +124,11 @@ void ServiceLoop::Serve(Queue* queue, bool is_conversation) {
       }
     }
   });
+  if (relieved) return true;
+  if (!is_conversation) relief_.Stop();
   // Only now: what was sent before the end has been taken over.
   if (--serving_ == 0 && !link_->closing() && link_->peer().Gone()) link_->FailNotHealthy();
+  return false;
 }
 
 // Nothing may escape a thread; what cannot go on ends the conversation.

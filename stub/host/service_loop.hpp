@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/relief.hpp"
 #include "host/services.hpp"
 #include "host/thread_pool.hpp"
 
@@ -49,7 +50,12 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
   };
 
   void Watch();
-  void Serve(Queue* queue, bool is_conversation);
+  // Until the end, or until this thread is relieved: then true.
+  bool Serve(Queue* queue, bool is_conversation, Relief::Seat seat = Relief::Seat::kFirst);
+  void ServeInTurns(Relief::Seat seat);
+  void AddSecondReader();
+  // Whether the reader should answer this message itself.
+  bool IsQuickCall(const Incoming& message);
   void Relay(Handle handle);
   void Dispatch(const Incoming& message);
   static bool IsCall(Command command);
@@ -79,7 +85,11 @@ class ServiceLoop : public std::enable_shared_from_this<ServiceLoop> {
   ThreadPool courier_;  // log lines and metrics: one after the other, as they came
   std::mutex threads_mutex_;
   std::vector<std::thread> threads_;
-  std::atomic<int> serving_{0};  // threads that read messages
+  std::atomic<int> serving_{0};  // queues that are read
+  Relief relief_;                // of stub_to_parent_mq
+  // Of whoever reads that queue.
+  int calls_alone_ = 0;
+  bool has_second_reader_ = false;
 
   // Releases before 24.10 mix services into parent_mq. Then a thread of ours reads it, and the conversation's
   // messages wait here.

@@ -11,6 +11,8 @@ import pytest
 from tests.protocol.harness import (
     ANSWER_TIMEOUT,
     Instance,
+    doubled,
+    make_quick_calls,
     make_request,
     steady_free_bytes,
     tensor,
@@ -19,10 +21,6 @@ from tests.support.waiting import until
 from workbench import _host
 
 FOUR = np.arange(4, dtype=np.float32)
-
-
-def doubled(call: _host.BlsCall) -> _host.TensorTuple:
-    return tensor("OUTPUT0", call.inputs[0].numpy() * 2)
 
 
 def test_a_call_arrives_and_its_answer_comes_back(stub: Instance) -> None:
@@ -61,6 +59,12 @@ def test_two_calls_at_once(stub: Instance) -> None:
 
     stub.handlers.bls = serve
     np.testing.assert_array_equal(stub.infer(FOUR, request_id="bls_async").outputs[0].numpy(), FOUR * 4)
+
+
+def test_what_comes_during_a_call_that_is_not_quick_any_more(stub: Instance) -> None:
+    for _ in range(4):  # the two readers change places
+        make_quick_calls(stub)
+        test_two_calls_at_once(stub)
 
 
 def test_an_answer_may_come_after_the_handler_returned(stub: Instance) -> None:

@@ -42,6 +42,27 @@ def test_death_during_execute_is_an_error_at_once(kind: StubKind, tmp_path: Path
             stub.channel.finalize(ANSWER_TIMEOUT)
 
 
+def test_death_in_a_call_that_its_reader_answers_itself(kind: StubKind, tmp_path: Path) -> None:
+    with harness.start(kind, tmp_path, MANY_WAYS) as stub:
+        harness.make_quick_calls(stub)
+        called, done = threading.Event(), threading.Event()
+
+        def serve(_: _host.BlsCall) -> None:
+            called.set()
+            done.wait(ANSWER_TIMEOUT)
+
+        stub.handlers.bls = serve
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(stub.infer, FOUR, request_id="bls")
+            assert called.wait(ANSWER_TIMEOUT)
+            stub.process.kill()
+            try:
+                with pytest.raises(_host.StubNotHealthy):
+                    asked.result(5)
+            finally:
+                done.set()
+
+
 def test_death_between_batches_fails_open_requests(kind: StubKind, tmp_path: Path) -> None:
     source = DECOUPLED.replace(
         "sender.send(flags=FINAL)\n\n    threading", "KEEP.append(sender)\n\n    threading"
