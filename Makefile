@@ -18,8 +18,8 @@ CPP     := $(shell find stub -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
 NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/dev/null)
 LAB     := $(shell find labextension/src labextension/style labextension/schema labextension/*.json -type f \
              -not -path '*/__tests__/*' 2>/dev/null) labextension/build.py
-# A file of tests stays with one worker, so that servers are shared as if there were one.
-# One more than processors: half of the time a test waits for a server, a browser or a clock.
+# One more than processors: half of the time a test waits for a server, a browser or a clock. A file of tests stays
+# with one worker, so that servers are shared as if there were one.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 SUITES  := -n $(WORKERS) --dist loadfile tests
 
