@@ -1,5 +1,6 @@
 #include "host/service_loop.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
@@ -81,7 +82,7 @@ void ServiceLoop::AddSecondReader() {
 // the reader works, so it must be a model that sends nothing else.
 bool ServiceLoop::IsQuickCall(const Incoming& message) {
   if (!IsCall(message.command)) return false;
-  calls_alone_ = link_->CallsAreAlone() ? calls_alone_ + 1 : 0;
+  calls_alone_ = link_->CallsAreAlone() ? std::min(calls_alone_ + 1, kCallsAlone) : 0;
   if (calls_alone_ < kCallsAlone || message.command != Command::kInferExecRequest) return false;
   if (!has_second_reader_) AddSecondReader();
   return link_->stub_to_parent().Depth() == 0 && relief_.Begin();
