@@ -95,6 +95,7 @@ lab: build
 
 test: build server browser
 	@flock .venv/.make.lock $(MAKE) --no-print-directory .venv/.torch
+	@$(BIN)/python labextension/build.py tools
 	$(if $(ARGS),,$(BIN)/workbench test notebooks)
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SUITES))
 

@@ -28,8 +28,10 @@ hint: install Node.js, or let PyPI bring it: WORKBENCH_NODE=pypi pip install .""
 
 def main(arguments: list[str]) -> int:
     with _alone():
-        if arguments:  # a script of package.json: check, format, test
+        if arguments:  # a script of package.json: check, format, test; or the tools alone
             _install_tools()
+            if arguments == ["tools"]:
+                return 0
             return _npm("run", "-s", *arguments, shown=True)
         wanted = sources_hash()
         if built_from() == wanted:

@@ -9,7 +9,6 @@ zero-length tensors, without an error, under NumPy 2.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ import tempfile
 import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from workbench.cache import cache_folder, locked
@@ -305,7 +305,8 @@ def _pip(*arguments: str, python: Path | None = None) -> None:
     """Run pip, or uv where the environment has no pip (as those that uv makes)."""
     target = ["--python", str(python)] if python else []
     uv = shutil.which("uv")
-    if importlib.util.find_spec("pip"):
+    # Not by importlib.util: setuptools looks on there, and warns whoever has imported distutils.
+    if PathFinder.find_spec("pip"):
         quiet = ["-q", "--disable-pip-version-check", "--no-input"]
         command = [sys.executable, "-m", "pip", *target, *arguments, *quiet]
     elif uv:

@@ -131,6 +131,21 @@ class TestInstall:
         assert again.binary.stat().st_mtime_ns == before.st_mtime_ns
         assert steps == []
 
+    def test_pip_is_found_without_a_warning(self) -> None:
+        """By a kernel that has imported distutils, in an environment with setuptools."""
+        code = (
+            "import sys; sys.modules['distutils'] = sys\n"
+            "from workbench.server_install import _pip; _pip('--version')"
+        )
+        said = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert said.stderr == ""
+
     def test_failed_download_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(server_install.PACKAGES, "24.10", ("0.0.0.dev999", "2.51.0"))
 

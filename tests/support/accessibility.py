@@ -33,6 +33,7 @@ def violations(where: Locator) -> list[dict[str, Any]]:
     """What is serious or worse in the parts of the page that `where` finds."""
     page = where.page
     if not page.evaluate("() => 'axe' in window"):
+        assert _AXE.is_file(), "axe-core is not installed; python labextension/build.py tools does that"
         page.evaluate(_AXE.read_text())
     found = where.evaluate_all("nodes => axe.run(nodes, { resultTypes: ['violations'] })")
     return [
