@@ -30,7 +30,7 @@ import tritonclient.grpc as grpc
 
 import workbench as wb
 from tests.endurance import models
-from tests.support.leaks import mapped_regions
+from tests.support.leaks import mapped_regions, own_memory
 from tests.support.models import write_model
 from tests.support.servers import own_stub
 from workbench.errors import InferTimeout, StubCrashedError, WorkbenchError
@@ -190,8 +190,8 @@ def look(live: Live, server: Served) -> dict[str, float]:
         if server.server.region_prefix in " ".join(each.cmdline())
     ]
     return {
-        "kernel_mib": round(me.memory_full_info().uss / (1 << 20), 1),
-        "server_stub_mib": round(sum(each.memory_full_info().uss for each in served) / (1 << 20), 1),
+        "kernel_mib": round(own_memory() / (1 << 20), 1),
+        "server_stub_mib": round(sum(own_memory(each.pid) for each in served) / (1 << 20), 1),
         "handles": me.num_fds(),
         "threads": me.num_threads(),
         "processes": len(

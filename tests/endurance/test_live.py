@@ -15,7 +15,7 @@ import pytest
 
 import workbench as wb
 from tests.endurance import models
-from tests.support.leaks import resident
+from tests.support.leaks import own_memory
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -71,7 +71,7 @@ def test_requests_leave_nothing(session: wb.Workbench) -> None:
     for array in arrays:
         model.infer({"INPUT": array})
     channel = channel_of(session, "echo")
-    free, capacity, memory = free_of(channel), channel.capacity, resident()
+    free, capacity, memory = free_of(channel), channel.capacity, own_memory()
     for number in range(REQUESTS):
         array = arrays[number & 3]
         answer = model.infer({"INPUT": array})["OUTPUT"].numpy()
@@ -80,14 +80,14 @@ def test_requests_leave_nothing(session: wb.Workbench) -> None:
     del answer
     assert (free_of(channel), channel.capacity) == (free, capacity)
     assert channel.open_requests == 0
-    assert resident() - memory < 16 << 20
+    assert own_memory() - memory < 16 << 20
 
 
 def test_loads_leave_nothing(session: wb.Workbench) -> None:
     for number in range(3):
         define_echo().infer({"INPUT": [number]})
     session.unload("echo")
-    memory, descriptors, threads = resident(), psutil.Process().num_fds(), threading.active_count()
+    memory, descriptors, threads = own_memory(), psutil.Process().num_fds(), threading.active_count()
     for number in range(LOADS):
         model = define_echo()
         assert model.infer({"INPUT": [number]})["OUTPUT"].numpy()[0] == number
@@ -97,7 +97,7 @@ def test_loads_leave_nothing(session: wb.Workbench) -> None:
     while threading.active_count() > threads and time.monotonic() < end:
         time.sleep(0.1)  # imports are learned for a moment after a load
     assert threading.active_count() <= threads, [each.name for each in threading.enumerate()]
-    assert resident() - memory < 16 << 20
+    assert own_memory() - memory < 16 << 20
 
 
 @pytest.mark.parametrize(

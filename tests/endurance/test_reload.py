@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import workbench as wb
-from tests.support.leaks import mapped_regions, resident
+from tests.support.leaks import mapped_regions, own_memory
 
 # `make soak` runs as many as the product promises.
 RELOADS = int(os.environ.get("WORKBENCH_SOAK_RELOADS", "25"))
@@ -126,7 +126,7 @@ def test_reloads_under_load(session: wb.Workbench) -> None:
     with traffic:
         while traffic.answered < 100:
             time.sleep(0.05)
-    before, memory = settled(session), resident()
+    before, memory = settled(session), own_memory()
     descriptors = psutil.Process().num_fds()
     traffic = Traffic(model, oldest=WARM_UP - 1, newest=WARM_UP - 1)
     seconds: list[float] = []
@@ -139,7 +139,7 @@ def test_reloads_under_load(session: wb.Workbench) -> None:
             seconds.append(time.monotonic() - begin)
             traffic.oldest = revision
     elapsed = time.monotonic() - start
-    after, grown = settled(session), resident() - memory
+    after, grown = settled(session), own_memory() - memory
     report = {
         "reloads": RELOADS,
         "requests": traffic.answered,
