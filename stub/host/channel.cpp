@@ -118,8 +118,9 @@ void Channel::ReadAnswer(Read read) {
     SendDummy();
     throw;
   } catch (const RegionBroken& error) {
-    SendDummy();
+    // Before the stub may go, which would be told as its end.
     link_->Fail(Fault::Kind::kProtocol, error.what());
+    SendDummy();
     throw;
   }
   SendDummy();
