@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from workbench.targets.server_ports import free_ports
+
 START_S = 120.0
 STOP_S = 30.0
 _OPTIONS = {
@@ -85,7 +87,7 @@ def lab_server(folder: Path, app: str = "jupyterlab") -> Iterator[LabServer]:
     command = [
         *(sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         f"--ServerApp.root_dir={notebooks}",
-        "--ServerApp.port_retries=200",
+        f"--ServerApp.port={free_ports(1)[0]}",  # its own search takes one that another is about to take
         *_OPTIONS[app],
     ]
     environment = {
@@ -108,15 +110,18 @@ def lab_server(folder: Path, app: str = "jupyterlab") -> Iterator[LabServer]:
             start_new_session=True,
         )
         try:
-            server = LabServer(_wait_for_url(process, runtime, log), token, notebooks, log, _PAGES[app])
+            server = LabServer(
+                _wait_for_url(process, runtime, log, token), token, notebooks, log, _PAGES[app]
+            )
             yield server
             server.stop_kernels()
         finally:
             _stop(process)
 
 
-def _wait_for_url(process: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
-    """The address, once the server answers. It writes its file before it listens, so ask."""
+def _wait_for_url(process: subprocess.Popen[bytes], runtime: Path, log: Path, token: str) -> str:
+    """The address, once the server answers. It writes its file before it listens, so ask: as one
+    who has its token, since another server may answer there."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -124,7 +129,7 @@ def _wait_for_url(process: subprocess.Popen[bytes], runtime: Path, log: Path) ->
         for file in runtime.glob("jpserver-*.json"):
             try:
                 url = str(json.loads(file.read_text())["url"])
-                urllib.request.urlopen(f"{url}api", timeout=5).close()
+                urllib.request.urlopen(f"{url}api/status?token={token}", timeout=5).close()
                 return url
             except (ValueError, KeyError, OSError, urllib.error.URLError):
                 continue
