@@ -19,10 +19,9 @@ NATIVE  := $(CPP) $(shell find stub -name CMakeLists.txt -o -name '*.cmake' 2>/d
 LAB     := $(shell find labextension/src labextension/style labextension/schema labextension/*.json -type f \
              -not -path '*/__tests__/*' 2>/dev/null) labextension/build.py
 # One more than processors: half of the time a test waits for a server, a browser or a clock. A file of tests stays
-# with one worker, so that servers are shared as if there were one; files in their order, not those of few tests last:
-# some of these take minutes.
+# with one worker, so that servers are shared as if there were one.
 WORKERS ?= $(shell expr $$(nproc) + 1)
-SUITES  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests
+SUITES  := -n $(WORKERS) --dist loadfile tests
 
 .PHONY: help build demo lab test server browser docs lint format bench soak slow package clean
 help:
