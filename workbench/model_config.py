@@ -145,14 +145,6 @@ class ModelConfig:
         """
         return ModelConfig.from_json(auto_completed, name=self.name)
 
-    def with_parameters(self, parameters: Mapping[str, str]) -> ModelConfig:
-        """The same with these model parameters set."""
-        message = pb.ModelConfig()
-        message.CopyFrom(self._pb)
-        for key, value in parameters.items():
-            message.parameters[key].string_value = value
-        return ModelConfig(message)
-
     def named(self, name: str) -> ModelConfig:
         """The same for a model of that name. Raises ModelConfigError if it says another."""
         _named(self._pb, name)

@@ -76,7 +76,7 @@ class PackedEnvironment:
             return entry
         inside = _FOLDER if self.environment.as_folder else self.name
         path = f"{_MACRO}/../{self.name}" if self._shared else f"{_MACRO}/{inside}"
-        return replace(entry, config=entry.config.with_parameters({"EXECUTION_ENV_PATH": path}))
+        return replace(entry, config=entry.config.with_signature(parameters={"EXECUTION_ENV_PATH": path}))
 
     def place(self, folder: Path) -> list[tuple[str, str]]:
         """Put it into the folder of its only model; gives rows of the report."""
