@@ -221,12 +221,16 @@ def test_in_every_phase(target: Target) -> None:
 def test_instances_share_a_series(target: Target) -> None:
     name = next(_names)
     # A server of its own, left without an unload: NVIDIA's corrupts its heap, or hangs, when instances that share a
-    # family are unloaded, with either stub.
+    # family are unloaded, with either stub. The live host has to finalize each of them.
     with target.another() as other:
         model = other.load(*_phases(name, 3), name="metered")
         assert f'{name}{{m="1"}} 3' in other.metrics()
         assert model.infer(IN=np.array([1], dtype=np.int32)).error is None
         assert f'{name}{{m="1"}} 13' in other.metrics()
+        if target.host == "live":
+            mark = other.log_mark()
+            model.unload()
+            assert other.wait_log(f"{name} ends", mark, count=3).count(f"{name} ends") == 3
 
 
 def test_thousand_refusals(target: Target) -> None:
