@@ -147,6 +147,12 @@ FINAL = SENDS.format("pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL")
             [("W402", 6)],
             id="set_trace",
         ),
+        pytest.param(
+            model(GOOD) + "    def initialize(self, args):\n        pb_utils.unload_model('m')\n",
+            model(GOOD) + "    def initialize(self, args):\n        pb_utils.load_model('m')\n",
+            [("W403", 7)],
+            id="unload in initialize",
+        ),
     ],
 )
 def test_rule(bad: str, good: str, found: list[tuple[str, int]]) -> None:

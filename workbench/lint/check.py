@@ -11,6 +11,7 @@ W205  execute of a decoupled model returns a value
 W301  an array of NumPy's str type as a tensor
 W401  a name that the model does not define
 W402  a debugger that was left in
+W403  another model is unloaded while this one loads
 W501  a feature that the release does not have yet
 ====  ==================================================================================
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workbench.lint.breakpoints import left_breakpoints
+from workbench.lint.control import unload_while_loading
 from workbench.lint.execute import execute_rules, string_arrays
 from workbench.lint.import_time import grafted_at_import
 from workbench.lint.names import undefined_names
@@ -63,4 +65,5 @@ def _findings(source: ModelSource, config: ModelConfig | None, release: str) -> 
     yield from string_arrays(model)
     yield from undefined_names(model)
     yield from left_breakpoints(model)
+    yield from unload_while_loading(model)
     yield from newer_features(model, config, release)
