@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.live import source
 from tests.support.models import IDENTITY_SOURCE, write_model
 from tests.support.notebook import Notebook, loaded, make_shell
+from tests.support.servers import first_of_three_ports
 from tests.support.waiting import until
 from workbench.errors import InferTimeout, ModelLoadError, WorkbenchUsageError
 from workbench.model_config import ModelConfig
@@ -189,7 +191,7 @@ def test_a_server_on_the_command_line(triton_2410: ServerInstall, repository: Pa
         repository, "add_sub", (example / "1/model.py").read_text(), (example / "config.pbtxt").read_text()
     )
     assert place.name == "add_sub"
-    port = _free_port()
+    port = first_of_three_ports()
     env = {**os.environ, "TRITON_SERVER": str(triton_2410.binary)}
     with subprocess.Popen(
         [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=env
@@ -210,12 +212,6 @@ def test_a_server_on_the_command_line(triton_2410: ServerInstall, repository: Pa
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-
-
-def _free_port() -> int:
-    from workbench.targets.server_ports import free_ports
-
-    return free_ports(1)[0]
 
 
 def test_the_quick_start_from_a_notebook(notebook: Notebook, tmp_path: Path) -> None:
@@ -269,15 +265,30 @@ def test_ctrl_c_before_a_server_on_the_command_line_is_ready(
         str(tmp_path / "models"),
     ]
     for number in (signal.SIGINT, signal.SIGTERM):
-        process = subprocess.Popen(
-            [*command, "--port", str(_free_port()), "--binary", str(triton_2410.binary)],
+        with subprocess.Popen(
+            [*command, "--port", str(first_of_three_ports()), "--binary", str(triton_2410.binary)],
             stdout=subprocess.PIPE,
             text=True,
-        )
-        time.sleep(4.0)  # the model is being loaded
-        process.send_signal(number)
-        assert process.communicate(timeout=30)[0] == ""
+        ) as process:
+            try:
+                _wait_for_stub("slow", psutil.Process(process.pid))
+            finally:
+                process.send_signal(number)
+            assert process.communicate(timeout=30)[0] == ""
         assert process.returncode == 130
+
+
+def _wait_for_stub(model: str, process: psutil.Process) -> None:
+    """Until a model's stub runs below a process: the model is being loaded then."""
+
+    def runs() -> bool:
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(word.startswith(f"{model}_0") for word in child.cmdline()):
+                    return True
+        return False
+
+    until(runs, f"the stub of {model}")
 
 
 def test_the_time_limit_is_that_of_one_response(triton_2410: ServerInstall) -> None:

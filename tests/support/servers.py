@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import random
 import shutil
+import socket
 from importlib import resources
 from pathlib import Path
 
@@ -43,6 +46,22 @@ def with_our_backend(install: ServerInstall, backends: Path) -> ServerInstall:
     shutil.copy(own_stub(), folder)
     (folder / own_stub().name).chmod(0o755)
     return dataclasses.replace(install, backends=backends)
+
+
+def first_of_three_ports() -> int:
+    """A port that is free together with the two after it, as ``--port`` wants them.
+
+    From below those that the system hands out by itself, which another test may be given at any moment.
+    """
+    while True:
+        first = random.randrange(10_000, 30_000)
+        with contextlib.ExitStack() as sockets:
+            try:
+                for port in range(first, first + 3):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return first
 
 
 def revision(
