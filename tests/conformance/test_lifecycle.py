@@ -132,10 +132,13 @@ _ROUNDS = {
 def test_no_memory_is_kept(lab: Lab, kind: str) -> None:
     """Free bytes of the region are the same before and after many requests."""
 
-    def free() -> str:
+    def free() -> int:
         # The lab's own namespaces are cycles that hold requests.
-        return lab.run(
-            "import c_python_backend_utils as c\ngc.collect()\ntime.sleep(0.05)\nresult = c.shared_memory.free_memory()"
+        return int(
+            lab.run(
+                "import c_python_backend_utils as c\ngc.collect()\ntime.sleep(0.05)\n"
+                "result = c.shared_memory.free_memory()"
+            )
         )
 
     def round_() -> None:
@@ -143,11 +146,17 @@ def test_no_memory_is_kept(lab: Lab, kind: str) -> None:
 
     round_()
     time.sleep(0.1)
-    before = free()
-    for _ in range(10):
-        round_()
-    # A message on its way holds a few bytes; what ten requests leave behind is more.
-    assert until(lambda: int(before) - int(free()) < 10 * 16), (free(), before)
+    seen = [free()]
+    # With NVIDIA's stub some 200 bytes now and then go once, for good, in a process that other cases used before. What
+    # requests leave behind is lost again by each ten of them.
+    for _ in range(3):
+        for _ in range(10):
+            round_()
+        # A message on its way holds a few bytes.
+        if until(lambda: seen[-1] - free() < 10 * 16, timeout=5):
+            return
+        seen.append(free())
+    pytest.fail(f"free bytes after each ten requests: {seen}")
 
 
 def test_stub_cannot_grow_the_region(target: Target) -> None:
