@@ -1,6 +1,6 @@
-"""Pages made out of the code: magics, command line, errors, settings, wire layouts; and the notebooks.
+"""Pages made out of the code: magics, command line, errors, lint rules, settings, wire layouts.
 
-They are written into ``docs/generated`` before Sphinx looks for sources.
+They and the notebooks are written into ``docs/generated`` before Sphinx looks for sources.
 """
 
 from __future__ import annotations
@@ -84,6 +84,25 @@ def errors() -> str:
     return "\n".join(parts) + "\n"
 
 
+def lint_rules() -> str:
+    """The rules of the lint, from the table at the head of the module that applies them."""
+    from workbench.lint import check
+
+    rows = [line.split(maxsplit=1) for line in (check.__doc__ or "").splitlines() if line.startswith("W")]
+    return "\n".join(
+        [
+            "# Lint rules\n",
+            "`%triton lint NAME` and `workbench lint FOLDER` say what a real server would refuse in a model,",
+            "or do otherwise, with the line and what to do. `--for RELEASE` judges for one release,",
+            "`--strict` makes findings an error. A rule speaks only where the source leaves no doubt.\n",
+            "| rule | what it finds |",
+            "|---|---|",
+            *(f"| {code} | {text} |" for code, text in rows),
+            "",
+        ]
+    )
+
+
 def settings() -> str:
     """Keys of ``--backend-config`` with defaults."""
     from workbench.session.settings import Settings
@@ -152,6 +171,7 @@ PAGES = {
     "command_line.md": command_line,
     "errors.md": errors,
     "settings.md": settings,
+    "lint_rules.md": lint_rules,
     "wire_layout.md": layouts,
 }
 

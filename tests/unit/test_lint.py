@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from workbench.errors import LintError, WorkbenchUsageError
 from workbench.lint import LintReport, lint
+from workbench.lint import check as rules
 from workbench.model_config import ModelConfig
 from workbench.model_source import ModelSource
 
@@ -265,3 +267,9 @@ def test_the_examples_are_portable(path: Path) -> None:
     config = path.parent.parent / "config.pbtxt"
     read = ModelConfig.from_text(config.read_text(), name="m") if config.is_file() else None
     assert repr(lint("m", ModelSource(text), read, NEWEST)) == "Lint m: portable to 26.07"
+
+
+def test_the_table_of_rules_names_each_that_there_is() -> None:
+    sources = sorted(Path(rules.__file__).parent.glob("*.py"))
+    used = {code for path in sources for code in re.findall(r'"(W\d{3})"', path.read_text())}
+    assert used == set(re.findall(r"^W\d{3}", rules.__doc__ or "", re.MULTILINE))
