@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ import pytest
 from tests.support.engine import IMAGE, Engine, kill_a_kernel, write_engine
 from tests.support.models import write_model
 from tests.support.notebook import Notebook
-from tests.support.servers import revision, value
+from tests.support.servers import first_of_three_ports, revision, value
 from tests.support.waiting import until
 from workbench.errors import WorkbenchError, WorkbenchUsageError
 from workbench.server_errors import ServerUnreachable
@@ -170,9 +169,7 @@ def test_another_program_at_the_port_is_no_triton(engine: Engine) -> None:
 
 def test_on_the_command_line(engine: Engine, tmp_path: Path) -> None:
     write_model(tmp_path / "models", "echo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = first_of_three_ports()
     repository = str(tmp_path / "models")
     command = [sys.executable, "-m", "workbench.commands", "server", "run", "--repo", repository]
     command += ["--image", IMAGE, "--shm-size", "512m", "--port", str(port)]

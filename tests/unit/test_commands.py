@@ -91,3 +91,10 @@ def test_a_folder_for_servers_that_cannot_be_made(tmp_path: Path, capsys: pytest
     (tmp_path / "file").write_text("")
     assert commands.main(["server", "install", "--dir", str(tmp_path / "file")]) == 3
     assert "cannot make the folder file: File exists" in capsys.readouterr().err
+
+
+def test_a_signal_ends_what_serves_at_whatever_line_it_comes() -> None:
+    """One came while the waiting thread held the lock that the handler took: the command stayed for ever."""
+    command = [sys.executable, "-m", "tests.support.ended_commands"]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
+    assert ended.stdout.endswith("ended\n"), ended.stderr

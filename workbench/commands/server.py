@@ -6,10 +6,10 @@ import argparse
 import json
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.commands.ending import serve_until_ended
 from workbench.server_install import DEFAULT_RELEASE, PACKAGES, find_server, install_server
 
 if TYPE_CHECKING:
@@ -93,15 +93,14 @@ def _run(options: argparse.Namespace) -> int:
         image=options.image,
         shm_size=byte_size(options.shm_size) if options.shm_size else 0,
     )
-    end = threading.Event()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it starts, as Ctrl-C does
     with temporary("local", chosen) as target:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda number, frame: end.set())
-        print(f"{target!r}\n{target.url}  {target.grpc_url}", flush=True)
-        while not end.wait(0.5):
+
+        def check() -> None:
             if not target.process.running:
                 raise target.client.unreachable("it ended", "")
+
+        serve_until_ended(f"{target!r}\n{target.url}  {target.grpc_url}", check)
     return 0
 
 
