@@ -68,7 +68,7 @@ def test_unload_in_initialize(target: Target, child: Model) -> None:
         pytest.skip("the server crashes when a model unloads another in its initialize")
     model = target.load(_loader(child, unloads=True), _CONFIG, name="loader")
     assert model.ready
-    until(lambda: not child.ready)
+    assert until(lambda: not child.ready)
     target.drop(model.name)
 
 

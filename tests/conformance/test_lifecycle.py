@@ -148,12 +148,12 @@ def test_no_memory_is_kept(lab: Lab, kind: str) -> None:
     time.sleep(0.1)
     seen = [free()]
     # With NVIDIA's stub some 200 bytes now and then go once, for good, in a process that other cases used before. What
-    # requests leave behind is lost again by each ten of them.
-    for _ in range(3):
+    # requests leave behind is lost again by each ten of them. Ours has to pass at the first go.
+    for _ in range(3 if lab.target.stub == "nvidia" else 1):
         for _ in range(10):
             round_()
-        # A message on its way holds a few bytes.
-        if until(lambda: seen[-1] - free() < 10 * 16, timeout=5):
+        # A message on its way holds a few bytes; what ten requests leave behind is more.
+        if until(lambda: seen[-1] - free() < 10 * 16):
             return
         seen.append(free())
     pytest.fail(f"free bytes after each ten requests: {seen}")

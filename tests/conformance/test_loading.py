@@ -324,7 +324,7 @@ class TritonPythonModel:
     mark = target.log_mark()
     with pytest.raises(LoadError):
         target.load_named(model.name)
-    until(lambda: not target.stub_pids(model.name))
+    assert until(lambda: not target.stub_pids(model.name))
     assert "finalize must not run" not in target.log_text(mark)
 
 
