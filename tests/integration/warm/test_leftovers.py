@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -33,7 +33,7 @@ def test_nothing_grows(warm: WarmLauncher, write: Write) -> None:
 
     for _ in range(3):
         cycle()
-    before = min(_looks(size))
+    before = _settled(size)
     for _ in range(200):
         cycle()
     end = time.monotonic() + SECONDS
@@ -43,18 +43,24 @@ def test_nothing_grows(warm: WarmLauncher, write: Write) -> None:
     assert warm.cold_starts == 0
 
 
-def _looks(size: Callable[[], tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
-    """For a second: the server lets go of a stub's pipe after it has told the end."""
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
-        yield size()
+def _settled(size: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """The size once it has been the same for a second.
+
+    The server lets go of a stub's pipe after it has told the end; models of earlier tests may be ending.
+    """
+    now = time.monotonic()
+    last, since, end = size(), now, now + SECONDS
+    while time.monotonic() - since < 1:
+        assert time.monotonic() < end, f"not settled after {SECONDS} s: {last}"
         time.sleep(0.05)
+        if (found := size()) != last:
+            last, since = found, time.monotonic()
+    return last
 
 
 KERNEL = """
 import os, sys, time
 sys.path.insert(0, {root!r})
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from tests.integration.warm.stubs import load
 from workbench.launch import own_launcher
